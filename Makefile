@@ -1,0 +1,48 @@
+# Two commands: `make demo` makes a film, `make test` runs every test. Both install what is missing and share all builds.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint audit bench build plugins setup clean
+
+CARGO  ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+HOST   := $(TARGET)/release/travel-host
+WASM   := $(TARGET)/wasm32-wasip2/release
+OUT    := out
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## a film from the photographs in examples/photos
+	@mkdir -p $(OUT)
+	$(HOST) render examples/photos/*.jpg -o $(OUT)/demo.mp4 --db $(OUT)/demo.db --overwrite --contact-sheet \
+	  --name demo --resolution 640x432 --fps 24 --segment-frames 40 --frame-overlap 8
+
+test: build ## every test
+	$(CARGO) test --release --workspace
+
+lint: plugins ## formatting, clippy, rustdoc
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --release --target wasm32-wasip2 -p plugin-travel -p plugin-dissolve -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
+
+audit: ## licences, bans and advisories, where cargo-deny is installed
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
+	else echo "cargo-deny is not installed: cargo install cargo-deny --locked"; fi
+
+build: plugins ## the program, in $(HOST)
+	$(CARGO) build --release -p travel-host
+
+plugins: setup ## the default plugins' components
+	$(CARGO) build --release --target wasm32-wasip2 -p plugin-travel -p plugin-dissolve
+	@for id in travel dissolve; do \
+	  cmp -s $(WASM)/plugin_$$id.wasm plugins/$$id/$$id.wasm || cp $(WASM)/plugin_$$id.wasm plugins/$$id/$$id.wasm; \
+	done
+
+setup:
+	@.ci/setup
+
+clean: ## everything that was built
+	$(CARGO) clean
+	rm -rf $(OUT) plugins/*/*.wasm

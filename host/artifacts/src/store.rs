@@ -1,0 +1,261 @@
+//! The folder: put, find, import.
+//!
+//! ```text
+//! <root>/cas/ab/cdef…   stored files, read-only, named by hash
+//! <root>/tmp/<name>/    work in progress
+//! ```
+
+use crate::error::ArtifactError;
+use crate::hash::Hash;
+use crate::scratch::Scratch;
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A file that is now stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Its name.
+    pub hash: Hash,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// A folder of stored files. Several processes may use one at the same time.
+#[derive(Debug)]
+pub struct Artifacts {
+    root: PathBuf,
+    cas: Dir,
+    next: AtomicU64,
+}
+
+impl Artifacts {
+    /// Opens the folder, making it where it is missing.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or opened.
+    pub fn open(root: &Path) -> Result<Self, ArtifactError> {
+        for folder in [root.join("cas"), root.join("tmp")] {
+            std::fs::create_dir_all(&folder).map_err(ArtifactError::io("make the folder", &folder))?;
+        }
+        let root = root.canonicalize().map_err(ArtifactError::io("open the folder", root))?;
+        let cas = root.join("cas");
+        let cas =
+            Dir::open_ambient_dir(&cas, ambient_authority()).map_err(ArtifactError::io("open the folder", &cas))?;
+        Ok(Self { root, cas, next: AtomicU64::new(0) })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where a stored file lies, for programs that want a path.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Missing`] when it is not stored.
+    pub fn path(&self, hash: Hash) -> Result<PathBuf, ArtifactError> {
+        let name = name_of(hash);
+        if self.cas.is_file(&name) {
+            Ok(self.root.join("cas").join(name))
+        } else {
+            Err(ArtifactError::Missing { hash, folder: self.root.clone() })
+        }
+    }
+
+    /// A stored file's bytes.
+    ///
+    /// # Errors
+    /// A missing or unreadable file.
+    pub fn read(&self, hash: Hash) -> Result<Vec<u8>, ArtifactError> {
+        let path = self.path(hash)?;
+        self.cas.read(name_of(hash)).map_err(ArtifactError::io("read", &path))
+    }
+
+    /// A folder for a task's unfinished files, new and empty.
+    ///
+    /// # Errors
+    /// A folder that cannot be made.
+    pub fn scratch(&self, label: &str) -> Result<Scratch, ArtifactError> {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.root.join("tmp").join(format!("{label}-{}-{n}", std::process::id()));
+        // A killed process with the same number may have left one.
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).map_err(ArtifactError::io("make the folder", &path))?;
+        Ok(Scratch::new(path))
+    }
+
+    /// Removes what killed processes left unfinished: folders whose process, which their names end with, is gone.
+    ///
+    /// # Errors
+    /// An unreadable folder; files that cannot be removed are left.
+    pub fn sweep_scratch(&self) -> Result<(), ArtifactError> {
+        let tmp = self.root.join("tmp");
+        for entry in std::fs::read_dir(&tmp).map_err(ArtifactError::io("read the folder", &tmp))?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let pid = name.rsplit('-').nth(1).and_then(|pid| pid.parse::<u32>().ok());
+            let alive = pid.is_some_and(|pid| Path::new("/proc").join(pid.to_string()).exists());
+            if !alive {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a finished file of a [`Scratch`], which moves.
+    ///
+    /// # Errors
+    /// An unreadable file, a full disk.
+    pub fn put(&self, finished: &Path) -> Result<Stored, ArtifactError> {
+        let mut file = File::open(finished).map_err(ArtifactError::io("open", finished))?;
+        let mut hasher = blake3::Hasher::new();
+        let bytes = std::io::copy(&mut file, &mut hasher).map_err(ArtifactError::io("read", finished))?;
+        file.sync_all().map_err(ArtifactError::io("sync", finished))?;
+        let hash = Hash::from_bytes(*hasher.finalize().as_bytes());
+        self.adopt(finished, hash)?;
+        Ok(Stored { hash, bytes })
+    }
+
+    /// Stores bytes.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub fn put_bytes(&self, bytes: &[u8]) -> Result<Stored, ArtifactError> {
+        let scratch = self.scratch("put")?;
+        let path = scratch.path("bytes");
+        let mut file = File::create(&path).map_err(ArtifactError::io("write", &path))?;
+        file.write_all(bytes).map_err(ArtifactError::io("write", &path))?;
+        drop(file);
+        self.put(&path)
+    }
+
+    /// Stores a copy of a file from elsewhere, which stays as it is.
+    ///
+    /// # Errors
+    /// An unreadable file, a full disk.
+    pub fn import(&self, from: &Path) -> Result<Stored, ArtifactError> {
+        let scratch = self.scratch("import")?;
+        let path = scratch.path("copy");
+        let mut source = File::open(from).map_err(ArtifactError::io("open", from))?;
+        let mut copy = File::create(&path).map_err(ArtifactError::io("write", &path))?;
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let n = source.read(&mut buffer).map_err(ArtifactError::io("read", from))?;
+            let Some(chunk) = buffer.get(..n).filter(|chunk| !chunk.is_empty()) else { break };
+            copy.write_all(chunk).map_err(ArtifactError::io("write", &path))?;
+        }
+        drop(copy);
+        self.put(&path)
+    }
+
+    /// Places a copy of a stored file at `to`, replacing what is there in one step: written beside, synced, renamed.
+    ///
+    /// # Errors
+    /// A missing file, an unwritable folder, a full disk.
+    pub fn export(&self, hash: Hash, to: &Path) -> Result<(), ArtifactError> {
+        let from = self.path(hash)?;
+        let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = to.file_name().unwrap_or_default().to_string_lossy();
+        let beside = folder.join(format!(".{name}.{}.part", std::process::id()));
+        let copied = std::fs::copy(&from, &beside)
+            .map_err(ArtifactError::io("write", &beside))
+            .and_then(|_| make_writable(&beside))
+            .and_then(|()| sync(&beside))
+            .and_then(|()| std::fs::rename(&beside, to).map_err(ArtifactError::io("rename to", to)))
+            .and_then(|()| sync(folder));
+        if copied.is_err() {
+            let _ = std::fs::remove_file(&beside);
+        }
+        copied
+    }
+
+    /// Renames a synced file to its hash; a file that is already there stays, being the same.
+    fn adopt(&self, finished: &Path, hash: Hash) -> Result<(), ArtifactError> {
+        let name = name_of(hash);
+        let target = self.root.join("cas").join(&name);
+        if self.cas.is_file(&name) {
+            return std::fs::remove_file(finished).map_err(ArtifactError::io("remove", finished));
+        }
+        let shard = target.parent().unwrap_or(&self.root);
+        if let Some(shard_name) = Path::new(&name).parent() {
+            self.cas.create_dir_all(shard_name).map_err(ArtifactError::io("make the folder", shard))?;
+        }
+        let mut permissions = std::fs::metadata(finished).map_err(ArtifactError::io("read", finished))?.permissions();
+        permissions.set_readonly(true);
+        std::fs::set_permissions(finished, permissions).map_err(ArtifactError::io("protect", finished))?;
+        std::fs::rename(finished, &target).map_err(ArtifactError::io("rename to", &target))?;
+        sync(shard)
+    }
+}
+
+fn name_of(hash: Hash) -> String {
+    let hex = hash.to_string();
+    let (shard, rest) = hex.split_at(2);
+    format!("{shard}/{rest}")
+}
+
+fn sync(path: &Path) -> Result<(), ArtifactError> {
+    File::open(path).and_then(|f| f.sync_all()).map_err(ArtifactError::io("sync", path))
+}
+
+/// A film handed to a user is theirs: the store's own copy is read-only, the exported one is not.
+fn make_writable(path: &Path) -> Result<(), ArtifactError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let permissions = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(path, permissions).map_err(ArtifactError::io("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_file_is_found_by_its_hash_and_equal_files_are_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Artifacts::open(dir.path()).unwrap();
+        let a = store.put_bytes(b"film").unwrap();
+        let b = store.put_bytes(b"film").unwrap();
+        assert_eq!(a, b);
+        assert_eq!(a.hash, Hash::of(b"film"));
+        assert_eq!(store.read(a.hash).unwrap(), b"film");
+        assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0, "no scratch stays");
+        let gone = store.path(Hash::of(b"other")).unwrap_err();
+        assert!(matches!(gone, ArtifactError::Missing { .. }), "{gone}");
+    }
+
+    #[test]
+    fn an_import_leaves_the_source_and_an_export_replaces_in_one_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Artifacts::open(&dir.path().join("data")).unwrap();
+        let source = dir.path().join("photo.bin");
+        std::fs::write(&source, vec![7u8; 3 << 20]).unwrap();
+        let stored = store.import(&source).unwrap();
+        assert_eq!(stored.bytes, 3 << 20);
+        assert!(source.exists());
+        let out = dir.path().join("out.bin");
+        std::fs::write(&out, b"old").unwrap();
+        store.export(stored.hash, &out).unwrap();
+        assert_eq!(std::fs::read(&out).unwrap(), vec![7u8; 3 << 20]);
+        std::fs::write(&out, b"the user's to change").unwrap();
+        let beyond = store.export(stored.hash, &dir.path().join("no/such/folder.bin")).unwrap_err();
+        assert!(beyond.to_string().starts_with("cannot write"), "{beyond}");
+    }
+
+    #[test]
+    fn the_sweep_removes_what_a_killed_process_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Artifacts::open(dir.path()).unwrap();
+        let mine = store.scratch("task-1").unwrap();
+        // Above the highest number that a process can have.
+        let dead = dir.path().join("tmp/task-2-4194305-0");
+        std::fs::create_dir(&dead).unwrap();
+        std::fs::write(dead.join("half.mkv"), b"half").unwrap();
+        store.sweep_scratch().unwrap();
+        assert!(!dead.exists());
+        assert!(mine.folder().exists(), "work in progress stays");
+    }
+}

@@ -1,0 +1,50 @@
+//! What each command does.
+
+mod plan;
+mod plugins;
+mod render;
+mod run;
+mod runs;
+mod tasks;
+mod travel;
+
+use crate::args::{Cli, Command};
+use crate::diagnostic::Diagnostic;
+use clap::CommandFactory as _;
+use serde::Serialize;
+use std::io::Write as _;
+
+/// Does what the command line asks; the exit code.
+pub fn run(cli: Cli) -> Result<u8, Diagnostic> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Render(args) => render::render(&global, &args),
+        Command::Travel(args) => travel::travel(&global, &args),
+        Command::Run(args) => run::run(&global, &args),
+        Command::Plan(args) => plan::plan(&global, &args),
+        Command::Runs(args) => runs::runs(&global, &args),
+        Command::Tasks(args) => tasks::tasks(&global, &args),
+        Command::Plugins(args) => plugins::plugins(&global, &args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "travel-host", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+/// Text on standard output. A reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> Result<u8, Diagnostic> {
+    match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Diagnostic::failed("output", format!("standard output: {e}")))
+        }
+        _ => Ok(0),
+    }
+}
+
+/// A value as one line of JSON.
+fn print_json<T: Serialize>(value: &T) -> Result<u8, Diagnostic> {
+    let text = serde_json::to_string(value).map_err(|e| Diagnostic::failed("output", e.to_string()))?;
+    print(&text)
+}

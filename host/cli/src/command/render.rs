@@ -1,0 +1,117 @@
+//! `render`: submit, run and wait, in one process.
+
+use super::{print, print_json};
+use crate::args::{Global, RenderCommand};
+use crate::diagnostic::Diagnostic;
+use crate::format::duration;
+use crate::progress::{Reading, observer};
+use crate::stop::{First, on_signal, runtime};
+use crate::workplace::Workplace;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Instant;
+use travel::Timeline;
+use travel_engine::queue::{RunId, RunKey, RunState, Store};
+use travel_engine::{Host, Prepared, RunRequest, Shutdown, Until};
+
+pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
+    let begun = Instant::now();
+    let place = Workplace::find(global)?;
+    let (sandbox, registry) = place.plugins()?;
+    let output_dir = place.output_dir(args.travel.output_dir.as_deref())?;
+    let (lock, store, run, timeline) = match &args.resume {
+        Some(run) => {
+            args.travel.not_yet.refuse()?;
+            let (lock, store) = existing(&place)?;
+            let run = revive(&store, run)?;
+            (lock, store, run, None)
+        }
+        None => {
+            let request = args.travel.request(&place.config, args.output.as_deref())?;
+            let mut request = RunRequest { ..request };
+            request.output.film = output_dir.join(&request.output.film);
+            request.output.contact_sheet = request.output.contact_sheet.map(|sheet| output_dir.join(sheet));
+            let prepared = Prepared::check(&registry, request, &Reading::new(global))?;
+            prepared.check_output()?;
+            let (lock, store) = place.store_to_work()?;
+            let timeline = prepared.plan().timeline.clone();
+            if !global.json {
+                tell_plan(&prepared, &timeline);
+            }
+            let run = prepared.submit(&store, &place.artifacts()?)?.run;
+            (lock, store, run, Some(timeline))
+        }
+    };
+    let store: Arc<dyn Store> = Arc::new(store);
+    let shop = place.workshop(sandbox, registry, output_dir)?;
+    let host = Host::new(Arc::clone(&store), shop, place.slots(), observer(global, timeline.as_ref()));
+    let stopped = runtime()?.block_on(async {
+        let shutdown = on_signal(First::Now)?;
+        host.work(Until::Run(run), shutdown.clone()).await?;
+        let stopped = *shutdown.borrow() != Shutdown::No;
+        Ok::<_, Diagnostic>(stopped)
+    })?;
+    drop(lock);
+    let view = store.run(&run.into())?;
+    match view.state {
+        RunState::Succeeded => report(global, run, view.output.as_ref(), begun),
+        RunState::Active if stopped => Err(Diagnostic::stopped(format!("run {run} was stopped; nothing is lost"))
+            .hint(format!("go on with `travel-host render --resume {run}`"))),
+        RunState::Active => {
+            Err(Diagnostic::failed("stuck", format!("run {run} has tasks that no slot of this host takes"))
+                .hint("see `travel-host tasks list`, and [slots] in the configuration"))
+        }
+        state => {
+            let why = view.error.unwrap_or_else(|| "no task says why".to_owned());
+            Err(Diagnostic::failed("run_failed", format!("run {run} {state}: {why}"))
+                .hint(format!("mend the cause, then go on with `travel-host render --resume {run}`")))
+        }
+    }
+}
+
+/// The queue of a run that is to go on: made by no command, so that a wrong path makes no file.
+fn existing(
+    place: &Workplace,
+) -> Result<(travel_engine::queue::HostLock, travel_engine::queue::SqliteStore), Diagnostic> {
+    drop(place.store_to_read()?);
+    place.store_to_work()
+}
+
+/// The run, set going again when it is over without a film.
+fn revive(store: &dyn Store, run: &str) -> Result<RunId, Diagnostic> {
+    let view = store.run(&RunKey::parse(run))?;
+    if matches!(view.state, RunState::Failed | RunState::Cancelled) {
+        store.retry_run(view.id)?;
+    }
+    Ok(view.id)
+}
+
+fn tell_plan(prepared: &Prepared, timeline: &Timeline) {
+    let (frames, rate) = (timeline.frames, timeline.rate);
+    eprintln!(
+        "{} segments, {frames} frames at {rate} a second, {:.1} s, {}",
+        timeline.segments.len(),
+        rate.seconds(frames),
+        prepared.canvas()
+    );
+    for note in &prepared.plan().notes {
+        eprintln!("  note: {note}");
+    }
+}
+
+fn report(global: &Global, run: RunId, output: Option<&Value>, begun: Instant) -> Result<u8, Diagnostic> {
+    let seconds = begun.elapsed().as_secs_f64();
+    let output = output.cloned().unwrap_or_default();
+    if global.json {
+        return print_json(&json!({ "event": "rendered", "run": run, "output": output, "seconds": seconds }));
+    }
+    let text = |key: &str| output.get(key).and_then(Value::as_str).map(str::to_owned);
+    let mut lines = format!("run {run}: done in {}\n", duration(seconds));
+    if let (Some(film), Some(frames)) = (text("film"), output.get("frames")) {
+        lines.push_str(&format!("film: {film} ({frames} frames)\n"));
+    }
+    if let Some(sheet) = text("contact_sheet") {
+        lines.push_str(&format!("contact sheet: {sheet}\n"));
+    }
+    print(&lines)
+}

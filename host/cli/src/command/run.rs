@@ -1,0 +1,28 @@
+//! `run`: be the host.
+
+use crate::args::{Global, RunCommand};
+use crate::diagnostic::Diagnostic;
+use crate::progress::observer;
+use crate::stop::{First, on_signal, runtime};
+use crate::workplace::Workplace;
+use std::sync::Arc;
+use travel_engine::{Host, Until};
+
+pub fn run(global: &Global, args: &RunCommand) -> Result<u8, Diagnostic> {
+    let place = Workplace::find(global)?;
+    let (sandbox, registry) = place.plugins()?;
+    let output_dir = place.output_dir(args.output_dir.as_deref())?;
+    let (lock, store) = place.store_to_work()?;
+    let shop = place.workshop(sandbox, registry, output_dir)?;
+    let until = if args.until_idle { Until::Idle } else { Until::Stopped };
+    if !global.json {
+        eprintln!("working on {}; Ctrl-C stops when running tasks are done", place.db.display());
+    }
+    let host = Host::new(Arc::new(store), shop, place.slots(), observer(global, None));
+    runtime()?.block_on(async {
+        let shutdown = on_signal(First::Drain)?;
+        Ok::<_, Diagnostic>(host.work(until, shutdown).await?)
+    })?;
+    drop(lock);
+    Ok(0)
+}

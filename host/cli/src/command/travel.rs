@@ -1,0 +1,39 @@
+//! `travel`: submit and return.
+
+use super::{print, print_json};
+use crate::args::{Global, TravelCommand};
+use crate::diagnostic::Diagnostic;
+use crate::progress::Reading;
+use crate::workplace::Workplace;
+use serde_json::json;
+use travel_engine::{Prepared, RunRequest};
+
+pub fn travel(global: &Global, args: &TravelCommand) -> Result<u8, Diagnostic> {
+    let place = Workplace::find(global)?;
+    let request = args.travel.request(&place.config, None)?;
+    let request = RunRequest { idem_key: args.idempotency_key.clone(), ..request };
+    let (_, registry) = place.plugins()?;
+    let (name, film) = (request.name.clone(), request.output.film.clone());
+    let prepared = Prepared::check(&registry, request, &Reading::new(global))?;
+    prepared.check_output()?;
+    let (frames, rate) = (prepared.plan().timeline.frames, prepared.plan().timeline.rate);
+    let notes = prepared.plan().notes.clone();
+    let store = place.store_to_submit()?;
+    let submitted = prepared.submit(&store, &place.artifacts()?)?;
+    if global.json {
+        return print_json(&json!({
+            "run": submitted.run, "created": submitted.created, "name": name, "film": film,
+            "frames": frames, "notes": notes,
+        }));
+    }
+    let run = submitted.run;
+    if !submitted.created {
+        return print(&format!("run {run} was submitted before with this key; nothing was added"));
+    }
+    let mut text = format!("run {run}: {frames} frames, {:.1} s, will be {}\n", rate.seconds(frames), film.display());
+    for note in notes {
+        text.push_str(&format!("  note: {note}\n"));
+    }
+    text.push_str(&format!("it is made by `travel-host run`; watch it with `travel-host runs show {run}`"));
+    print(&text)
+}

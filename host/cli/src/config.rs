@@ -1,0 +1,97 @@
+//! `travel-host.toml`.
+//!
+//! ```toml
+//! db = "queue.db"
+//! plugins = "plugins"
+//! output-dir = "films"
+//!
+//! [roles]                  # which plugin answers a role
+//! guide = "dissolve"
+//!
+//! [params.crossfade]       # parameters of a role's plugin
+//! colour_match = "off"
+//!
+//! [generator]
+//! name = "rife"
+//! settings = { quality = "high" }
+//!
+//! [slots]                  # tasks of a pool that run at once
+//! gpu = 2
+//!
+//! [limits]                 # of plugins
+//! wall-ms = 2000
+//! ```
+//!
+//! A flag beats the environment, which beats this file, which beats the default. Paths are relative to the file.
+
+use crate::args::Global;
+use crate::diagnostic::Diagnostic;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use travel::Role;
+use travel_engine::limits::MAX_SLOTS;
+use travel_engine::sandbox::Limits;
+
+/// The file that is read when none is named.
+const DEFAULT_FILE: &str = "travel-host.toml";
+
+/// Settings from a file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// The queue's database.
+    pub db: Option<PathBuf>,
+    /// The plugin folder.
+    pub plugins: Option<PathBuf>,
+    /// Where films go.
+    pub output_dir: Option<PathBuf>,
+    /// Which plugin answers a role.
+    pub roles: BTreeMap<Role, String>,
+    /// Parameters of the roles' plugins.
+    pub params: BTreeMap<Role, Map<String, Value>>,
+    /// What renders.
+    pub generator: GeneratorConfig,
+    /// Tasks of a pool that run at once.
+    pub slots: BTreeMap<String, usize>,
+    /// Of plugins.
+    pub limits: Limits,
+}
+
+/// `[generator]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GeneratorConfig {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its settings.
+    pub settings: Map<String, Value>,
+}
+
+impl Config {
+    /// Reads the file that `--config` names, or the usual one where there is one.
+    pub fn load(global: &Global) -> Result<Self, Diagnostic> {
+        let (path, must_exist) = match &global.config {
+            Some(path) => (path.as_path(), true),
+            None => (Path::new(DEFAULT_FILE), false),
+        };
+        let bad = |why: String| {
+            Diagnostic::refused("bad_config", format!("{}: {why}", path.display())).hint("see docs/configuration.md")
+        };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !must_exist => return Ok(Self::default()),
+            Err(e) => return Err(bad(e.to_string())),
+        };
+        let mut config: Self = toml::from_str(&text).map_err(|e| bad(e.to_string().trim_end().to_owned()))?;
+        if let Some((pool, n)) = config.slots.iter().find(|(_, n)| !(1..=MAX_SLOTS).contains(n)) {
+            return Err(bad(format!("slots.{pool} is {n}; 1 to {MAX_SLOTS} are possible")));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for path in [&mut config.db, &mut config.plugins, &mut config.output_dir].into_iter().flatten() {
+            *path = folder.join(&path);
+        }
+        Ok(config)
+    }
+}

@@ -1,0 +1,46 @@
+//! `travel-host`: the command line.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | it failed while it ran: a run, a disk, a database |
+//! | 2 | the input was refused; nothing was changed |
+//! | 130 | stopped by Ctrl-C; the work can go on later |
+
+#![allow(unreachable_pub, reason = "a program has no face: `pub` means for other modules")]
+
+mod args;
+mod command;
+mod config;
+mod diagnostic;
+mod format;
+mod not_yet;
+mod progress;
+mod render_args;
+mod stop;
+mod workplace;
+
+use args::Cli;
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let code = if e.use_stderr() { 2 } else { 0 };
+            // A closed pipe (`--help | head`) is no reason to fail.
+            let _ = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    let global = cli.global.clone();
+    progress::log_to_stderr(&global);
+    match command::run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(diagnostic) => {
+            diagnostic.print(&global);
+            ExitCode::from(diagnostic.exit_code())
+        }
+    }
+}

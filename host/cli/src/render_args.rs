@@ -1,0 +1,320 @@
+//! What a film is made from: the flags that `render`, `travel` and `plan` share, and the run that they ask for.
+
+use crate::config::Config;
+use crate::diagnostic::Diagnostic;
+use crate::not_yet::NotYet;
+use clap::Args;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use travel::wishes::Wishes;
+use travel::{Dims, Rate, Role};
+use travel_engine::media::{Codec, Encode, Preset};
+use travel_engine::{Output, Post, RunRequest};
+
+/// What a film is made from. Every flag of the original tool is known under its old spelling too (`--frame_overlap`).
+#[derive(Debug, Clone, Args)]
+pub struct TravelArgs {
+    /// Still images, in the order of the film
+    #[arg(value_name = "IMAGES")]
+    pub images: Vec<PathBuf>,
+    /// The same, as the original tool spelled it
+    #[arg(long, alias = "input_images", num_args = 1.., value_name = "IMAGES", hide = true)]
+    pub input_images: Vec<PathBuf>,
+    /// A video that the film begins with
+    #[arg(long, alias = "continue_from_video", value_name = "FILE")]
+    pub continue_from_video: Option<PathBuf>,
+    /// What people call the film [default: after the first and last image]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Where the film goes, as OUTPUT_DIR/NAME.mp4 [default: films]
+    #[arg(long, alias = "output_dir", value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+    /// Replace a file that is there already
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Also make a picture of evenly spaced frames, beside the film
+    #[arg(long)]
+    pub contact_sheet: bool,
+    /// Keep each segment's guide and mask with the run
+    #[arg(long)]
+    pub keep_guides: bool,
+    /// Whose run it is
+    #[arg(long, default_value = "default", value_name = "TENANT")]
+    pub tenant: String,
+
+    /// Size of the film, as 832x480 [default: about so many pixels, of the first image's proportions]
+    #[arg(long, value_name = "WxH", help_heading = "Film")]
+    pub resolution: Option<Dims>,
+    /// Frames a second of the film and of guides: 16, 24, 30000/1001
+    #[arg(
+        long,
+        alias = "fps_helpers",
+        visible_alias = "fps-helpers",
+        default_value = "16",
+        value_name = "RATE",
+        help_heading = "Film"
+    )]
+    pub fps: Rate,
+    /// Frames that each leg adds to the film; one value, or one a leg
+    #[arg(long, alias = "segment_frames", num_args = 1.., value_delimiter = ',', default_value = "81", value_name = "N", help_heading = "Film")]
+    pub segment_frames: Vec<u32>,
+    /// Frames that neighbouring legs share and are cross-faded over; one value, or one a join; 0 is a cut
+    #[arg(long, alias = "frame_overlap", num_args = 1.., value_delimiter = ',', default_value = "16", value_name = "N", help_heading = "Film")]
+    pub frame_overlap: Vec<u32>,
+    /// What to show, in words; one prompt, or one a leg
+    #[arg(long, alias = "base_prompts", num_args = 1.., default_value = "", value_name = "TEXT", help_heading = "Film")]
+    pub base_prompts: Vec<String>,
+    /// What to avoid, in words; one prompt, or one a leg
+    #[arg(long, alias = "negative_prompts", num_args = 1.., default_value = "", value_name = "TEXT", help_heading = "Film")]
+    pub negative_prompts: Vec<String>,
+
+    /// What renders the legs: rife (neural, on the CPU) or dissolve [default: rife]
+    #[arg(long, value_name = "NAME", help_heading = "Generator")]
+    pub generator: Option<String>,
+    /// Of rife: fast, balanced or high
+    #[arg(long, value_name = "QUALITY", help_heading = "Generator")]
+    pub quality: Option<String>,
+    /// Settings of the generator, a JSON object
+    #[arg(long, value_name = "JSON", help_heading = "Generator")]
+    pub generator_settings: Option<String>,
+    /// For the generator's randomness; leg i uses SEED + i
+    #[arg(long, default_value_t = 12345, value_name = "SEED", help_heading = "Generator")]
+    pub seed: u64,
+
+    /// Which plugin answers a role: orchestrate, guide or crossfade
+    #[arg(long, value_name = "ROLE=PLUGIN", value_parser = role_choice, help_heading = "Plugins")]
+    pub role: Vec<(Role, String)>,
+    /// A parameter of a role's plugin, as `guide.fit=contain` or `crossfade.curve=original`
+    #[arg(long, value_name = "ROLE.KEY=VALUE", value_parser = role_param, help_heading = "Plugins")]
+    pub param: Vec<(Role, String, Value)>,
+    /// How images of other proportions fill the film: cover, contain, stretch, blur
+    #[arg(long, value_name = "FIT", help_heading = "Plugins")]
+    pub fit: Option<String>,
+    /// The end image takes the last N + 1 frames of a leg
+    #[arg(long, alias = "last_frame_duplication", value_name = "N", help_heading = "Plugins")]
+    pub last_frame_duplication: Option<u32>,
+    /// How the end image fades into the guide: JSON of low_point, high_point, curve_type, duration_factor
+    #[arg(long, alias = "fade_in_duration", value_name = "JSON", help_heading = "Plugins")]
+    pub fade_in_duration: Option<String>,
+    /// How the start image, or the overlap, fades out of the guide; the same JSON
+    #[arg(long, alias = "fade_out_duration", value_name = "JSON", help_heading = "Plugins")]
+    pub fade_out_duration: Option<String>,
+    /// Added to the strength of overlap frames in guides; negative is more grey
+    #[arg(
+        long,
+        alias = "subsequent_starting_strength_adjustment",
+        value_name = "X",
+        allow_negative_numbers = true,
+        help_heading = "Plugins"
+    )]
+    pub subsequent_starting_strength_adjustment: Option<f64>,
+    /// Takes colour from overlap frames in guides, 0 to 1
+    #[arg(long, alias = "desaturate_subsequent_starting_frames", value_name = "X", help_heading = "Plugins")]
+    pub desaturate_subsequent_starting_frames: Option<f64>,
+    /// Darkens overlap frames in guides: positive is darker
+    #[arg(
+        long,
+        alias = "adjust_brightness_subsequent_starting_frames",
+        value_name = "X",
+        allow_negative_numbers = true,
+        help_heading = "Plugins"
+    )]
+    pub adjust_brightness_subsequent_starting_frames: Option<f64>,
+    /// Sharpening within cross-fades, 0 to 1
+    #[arg(long, alias = "crossfade_sharp_amt", value_name = "X", help_heading = "Plugins")]
+    pub crossfade_sharp_amt: Option<f64>,
+
+    /// Colour strength of every segment that follows another; 1 changes nothing
+    #[arg(long, alias = "after_first_post_generation_saturation", value_name = "X", help_heading = "After generation")]
+    pub after_first_post_generation_saturation: Option<f32>,
+    /// Brightness of every segment that follows another: positive is brighter
+    #[arg(
+        long,
+        alias = "after_first_post_generation_brightness",
+        value_name = "X",
+        allow_negative_numbers = true,
+        help_heading = "After generation"
+    )]
+    pub after_first_post_generation_brightness: Option<f32>,
+    /// Codec of the film: h264 or hevc
+    #[arg(long, default_value = "h264", value_parser = codec, value_name = "CODEC", help_heading = "After generation")]
+    pub codec: Codec,
+    /// Quality of the film: 0 best, 51 worst
+    #[arg(long, default_value_t = 17, value_parser = clap::value_parser!(u8).range(0..=51), value_name = "CRF", help_heading = "After generation")]
+    pub crf: u8,
+    /// Effort of the encoder: ultrafast, veryfast, fast, medium, slow
+    #[arg(long, default_value = "medium", value_parser = preset, value_name = "PRESET", help_heading = "After generation")]
+    pub preset: Preset,
+    /// 10 bits a sample instead of 8
+    #[arg(long, help_heading = "After generation")]
+    pub ten_bit: bool,
+
+    #[command(flatten)]
+    pub not_yet: NotYet,
+}
+
+impl TravelArgs {
+    /// The run that these flags ask for. `film` is where it goes when that is chosen apart from the name.
+    pub fn request(&self, config: &Config, film: Option<&Path>) -> Result<RunRequest, Diagnostic> {
+        self.not_yet.refuse()?;
+        let images: Vec<PathBuf> = self.images.iter().chain(&self.input_images).cloned().collect();
+        let name = self.name.clone().unwrap_or_else(|| name_after(&images, film));
+        check_name(&name)?;
+        let film = match film {
+            Some(film) => absolute(film)?,
+            None => {
+                let file = PathBuf::from(format!("{name}.mp4"));
+                match &self.output_dir {
+                    Some(dir) => absolute(dir)?.join(file),
+                    None => file,
+                }
+            }
+        };
+        let mut roles = config.roles.clone();
+        roles.extend(self.role.iter().cloned());
+        let settings = self.settings(config)?;
+        Ok(RunRequest {
+            tenant: self.tenant.clone(),
+            name,
+            idem_key: None,
+            images,
+            continue_from: self.continue_from_video.clone(),
+            size: self.resolution,
+            rate: self.fps,
+            wishes: Wishes {
+                segment_frames: self.segment_frames.clone(),
+                frame_overlap: self.frame_overlap.clone(),
+                prompts: self.base_prompts.clone(),
+                negative_prompts: self.negative_prompts.clone(),
+                seed: self.seed,
+                settings: settings.to_string(),
+            },
+            generator: self.generator(config).to_owned(),
+            roles,
+            params: self.params(config)?,
+            post: Post {
+                saturation: self.after_first_post_generation_saturation,
+                brightness: self.after_first_post_generation_brightness,
+            },
+            encode: Encode {
+                codec: self.codec,
+                crf: self.crf,
+                preset: self.preset,
+                ten_bit: self.ten_bit,
+                ..Encode::default()
+            },
+            output: Output {
+                contact_sheet: self.contact_sheet.then(|| film.with_extension("contact-sheet.png")),
+                film,
+                overwrite: self.overwrite,
+                keep_guides: self.keep_guides,
+            },
+        })
+    }
+
+    fn generator<'a>(&'a self, config: &'a Config) -> &'a str {
+        let first = travel_engine::generators::names().first().copied().unwrap_or("dissolve");
+        self.generator.as_deref().or(config.generator.name.as_deref()).unwrap_or(first)
+    }
+
+    fn settings(&self, config: &Config) -> Result<Value, Diagnostic> {
+        let mut settings = match &self.generator_settings {
+            Some(text) => object("--generator-settings", text)?,
+            // Settings of the configuration belong to the generator that it names.
+            None if self.generator.is_none() => config.generator.settings.clone(),
+            None => Map::new(),
+        };
+        if let Some(quality) = &self.quality {
+            settings.insert("quality".to_owned(), json!(quality));
+        }
+        Ok(Value::Object(settings))
+    }
+
+    fn params(&self, config: &Config) -> Result<BTreeMap<Role, Value>, Diagnostic> {
+        let mut params: BTreeMap<Role, Map<String, Value>> = config.params.clone();
+        let mut set = |role: Role, key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                params.entry(role).or_default().insert(key.to_owned(), value);
+            }
+        };
+        let fade =
+            |flag: &str, text: &Option<String>| text.as_ref().map(|t| object(flag, t).map(Value::Object)).transpose();
+        set(Role::Guide, "fit", self.fit.as_ref().map(|v| json!(v)));
+        set(Role::Orchestrate, "last_frame_duplication", self.last_frame_duplication.map(|v| json!(v)));
+        set(Role::Guide, "fade_in", fade("--fade-in-duration", &self.fade_in_duration)?);
+        set(Role::Guide, "fade_out", fade("--fade-out-duration", &self.fade_out_duration)?);
+        for (key, value) in [
+            ("subsequent_starting_strength_adjustment", self.subsequent_starting_strength_adjustment),
+            ("desaturate_subsequent_starting_frames", self.desaturate_subsequent_starting_frames),
+            ("adjust_brightness_subsequent_starting_frames", self.adjust_brightness_subsequent_starting_frames),
+        ] {
+            set(Role::Guide, key, value.map(|v| json!(v)));
+        }
+        set(Role::Crossfade, "crossfade_sharp_amt", self.crossfade_sharp_amt.map(|v| json!(v)));
+        for (role, key, value) in &self.param {
+            set(*role, key, Some(value.clone()));
+        }
+        Ok(params.into_iter().map(|(role, map)| (role, Value::Object(map))).collect())
+    }
+}
+
+/// `coffee.jpg … rocket.jpg` → `coffee-to-rocket`.
+fn name_after(images: &[PathBuf], film: Option<&Path>) -> String {
+    let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    match (film, images) {
+        (Some(film), _) => stem(film),
+        (None, [first, .., last]) => format!("{}-to-{}", stem(first), stem(last)),
+        (None, [one]) => stem(one),
+        (None, []) => "film".to_owned(),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Diagnostic> {
+    let bad = |c: char| c == '/' || c == '\\' || c.is_control();
+    if name.is_empty() || name.starts_with('.') || name.len() > 200 || name.contains(bad) {
+        return Err(Diagnostic::refused("bad_name", format!("`{name}` cannot be a film's name"))
+            .hint("use 1 to 200 characters without a slash, not beginning with a dot"));
+    }
+    Ok(())
+}
+
+/// A path that means the same for every process.
+pub fn absolute(path: &Path) -> Result<PathBuf, Diagnostic> {
+    std::path::absolute(path).map_err(|e| Diagnostic::refused("bad_path", format!("{}: {e}", path.display())))
+}
+
+fn object(flag: &str, text: &str) -> Result<Map<String, Value>, Diagnostic> {
+    serde_json::from_str(text).map_err(|e| {
+        Diagnostic::refused("bad_json", format!("{flag} is not a JSON object: {e}"))
+            .hint("write it in single quotes, as '{\"duration_factor\": 0.5}'")
+    })
+}
+
+fn role_choice(text: &str) -> Result<(Role, String), String> {
+    let (role, plugin) = text.split_once('=').ok_or("write it as ROLE=PLUGIN, as guide=dissolve")?;
+    Ok((role.parse()?, plugin.to_owned()))
+}
+
+fn role_param(text: &str) -> Result<(Role, String, Value), String> {
+    let usage = "write it as ROLE.KEY=VALUE, as guide.fit=contain";
+    let (name, value) = text.split_once('=').ok_or(usage)?;
+    let (role, key) = name.split_once('.').ok_or(usage)?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    Ok((role.parse()?, key.to_owned(), value))
+}
+
+fn codec(text: &str) -> Result<Codec, String> {
+    match text {
+        "h264" => Ok(Codec::H264),
+        "hevc" | "h265" => Ok(Codec::Hevc),
+        _ => Err("the codecs are h264 and hevc".to_owned()),
+    }
+}
+
+fn preset(text: &str) -> Result<Preset, String> {
+    [Preset::Ultrafast, Preset::Veryfast, Preset::Fast, Preset::Medium, Preset::Slow]
+        .into_iter()
+        .find(|p| p.name() == text)
+        .ok_or_else(|| "the presets are ultrafast, veryfast, fast, medium and slow".to_owned())
+}

@@ -1,0 +1,109 @@
+//! Where a command works: the database, the files beside it, the plugins.
+
+use crate::args::Global;
+use crate::config::Config;
+use crate::diagnostic::Diagnostic;
+use crate::render_args::absolute;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use travel_engine::artifacts::Artifacts;
+use travel_engine::queue::{HostLock, SqliteStore, SystemClock};
+use travel_engine::sandbox::{Manifest, Plugin, Registry, Sandbox, SandboxConfig};
+use travel_engine::{Slots, Workshop};
+
+/// The default plugin, which the program carries inside.
+const DEFAULT_COMPONENT: &[u8] = include_bytes!(env!("TRAVEL_DEFAULT_PLUGIN"));
+const DEFAULT_MANIFEST: &str = include_str!("../../../plugins/travel/plugin.toml");
+
+/// The database that is used when none is named.
+const DEFAULT_DB: &str = "travel-host.db";
+/// The output folder that is used when none is named.
+const DEFAULT_OUTPUT_DIR: &str = "films";
+
+/// Where a command works.
+pub struct Workplace {
+    /// Settings from a file.
+    pub config: Config,
+    /// The queue's database.
+    pub db: PathBuf,
+    plugins: Option<PathBuf>,
+}
+
+impl Workplace {
+    /// From flags, environment and configuration.
+    pub fn find(global: &Global) -> Result<Self, Diagnostic> {
+        let config = Config::load(global)?;
+        let db = global.db.clone().or_else(|| config.db.clone()).unwrap_or_else(|| DEFAULT_DB.into());
+        let plugins = global.plugins.clone().or_else(|| config.plugins.clone());
+        Ok(Self { db, plugins, config })
+    }
+
+    /// The folder of the queue's files, beside its database.
+    pub fn data_dir(&self) -> PathBuf {
+        self.db.with_extension("data")
+    }
+
+    /// The output folder: the flag's, the configuration's, or `films`.
+    pub fn output_dir(&self, flag: Option<&Path>) -> Result<PathBuf, Diagnostic> {
+        absolute(flag.or(self.config.output_dir.as_deref()).unwrap_or(Path::new(DEFAULT_OUTPUT_DIR)))
+    }
+
+    /// The sandbox and its plugins. Compiled code is kept beside the database once that is there; a command that only
+    /// looks leaves nothing behind.
+    pub fn plugins(&self) -> Result<(Sandbox, Registry), Diagnostic> {
+        let data = self.data_dir();
+        let cache_dir = data.is_dir().then(|| data.join("compiled"));
+        let sandbox = Sandbox::new(SandboxConfig { limits: self.config.limits, cache_dir })?;
+        let registry = match &self.plugins {
+            Some(folder) => Registry::open(&sandbox, folder)?,
+            None => Registry::empty(),
+        };
+        let manifest = Manifest::parse(DEFAULT_MANIFEST, Path::new("plugin.toml of the built-in plugin"))?;
+        let registry = registry.with_embedded(Plugin::from_bytes(&sandbox, manifest, DEFAULT_COMPONENT.to_vec())?);
+        for (role, id) in &self.config.roles {
+            registry.resolve(*role, Some(id))?;
+        }
+        Ok((sandbox, registry))
+    }
+
+    /// The queue's files.
+    pub fn artifacts(&self) -> Result<Artifacts, Diagnostic> {
+        Ok(Artifacts::open(&self.data_dir())?)
+    }
+
+    /// The queue, for reading; must exist.
+    pub fn store_to_read(&self) -> Result<SqliteStore, Diagnostic> {
+        Ok(SqliteStore::open_for_read(&self.db)?)
+    }
+
+    /// The queue, to add runs to; made when missing.
+    pub fn store_to_submit(&self) -> Result<SqliteStore, Diagnostic> {
+        Ok(SqliteStore::open_for_submit(&self.db, Arc::new(SystemClock))?)
+    }
+
+    /// The queue, to work on, and the lock that keeps other hosts away.
+    pub fn store_to_work(&self) -> Result<(HostLock, SqliteStore), Diagnostic> {
+        let lock = HostLock::acquire(&self.db)?;
+        let store = SqliteStore::open_for_work(&self.db, Arc::new(SystemClock))?;
+        Ok((lock, store))
+    }
+
+    /// What handlers share.
+    pub fn workshop(
+        &self,
+        sandbox: Sandbox,
+        registry: Registry,
+        output_dir: PathBuf,
+    ) -> Result<Arc<Workshop>, Diagnostic> {
+        let artifacts = self.artifacts()?;
+        artifacts.sweep_scratch()?;
+        Ok(Arc::new(Workshop::new(sandbox, registry, artifacts, output_dir)))
+    }
+
+    /// How many tasks of each pool run at once: one, unless configured.
+    pub fn slots(&self) -> Slots {
+        let mut slots: Slots = ["plan", "cpu", "gpu", "encode"].into_iter().map(|p| (p.to_owned(), 1)).collect();
+        slots.extend(self.config.slots.iter().map(|(pool, n)| (pool.clone(), *n)));
+        slots
+    }
+}

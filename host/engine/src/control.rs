@@ -1,0 +1,147 @@
+//! The strings by which a running task is held: its stop flag, its progress, its phases.
+
+use crate::observer::{HostEvent, Observer};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use travel_queue::{RunId, TaskId};
+
+const GO_ON: u8 = 0;
+const CANCEL: u8 = 1;
+const RELEASE: u8 = 2;
+const LOST: u8 = 3;
+
+/// Why a task has to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Its run was cancelled.
+    Cancel,
+    /// The host stops; the task goes back to the queue.
+    Release,
+    /// Somebody else has it now.
+    Lost,
+}
+
+/// One running task.
+pub struct Control {
+    run: RunId,
+    task: TaskId,
+    name: String,
+    stop: AtomicU8,
+    state: Mutex<State>,
+    observer: std::sync::Arc<dyn Observer>,
+}
+
+#[derive(Default)]
+struct State {
+    phase: Option<(&'static str, Instant)>,
+    done: u64,
+    total: u64,
+    told: Option<Instant>,
+    phases_ms: BTreeMap<String, f64>,
+}
+
+/// Shortest time between two reports of progress within a phase.
+const REPORT_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
+
+impl Control {
+    /// Of a task that begins.
+    pub fn new(run: RunId, task: TaskId, name: String, observer: std::sync::Arc<dyn Observer>) -> Self {
+        Self { run, task, name, stop: AtomicU8::new(GO_ON), state: Mutex::default(), observer }
+    }
+
+    /// Asks the task to stop; the first reason stays.
+    pub fn stop(&self, why: Stop) {
+        let code = match why {
+            Stop::Cancel => CANCEL,
+            Stop::Release => RELEASE,
+            Stop::Lost => LOST,
+        };
+        let _ = self.stop.compare_exchange(GO_ON, code, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Why the task has to stop, if it has to.
+    pub fn stopped(&self) -> Option<Stop> {
+        match self.stop.load(Ordering::Acquire) {
+            CANCEL => Some(Stop::Cancel),
+            RELEASE => Some(Stop::Release),
+            LOST => Some(Stop::Lost),
+            _ => None,
+        }
+    }
+
+    /// Begins a phase, which ends the one before.
+    pub fn phase(&self, phase: &'static str, total: u64) {
+        let mut state = self.lock();
+        state.close_phase();
+        state.phase = Some((phase, Instant::now()));
+        (state.done, state.total, state.told) = (0, total, Some(Instant::now()));
+        drop(state);
+        self.tell(phase, 0, total);
+    }
+
+    /// Goes on within the phase.
+    pub fn advance(&self, done: u64, total: u64) {
+        let mut state = self.lock();
+        let Some((phase, _)) = state.phase else { return };
+        (state.done, state.total) = (done, total);
+        if done < total && state.told.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
+            return;
+        }
+        state.told = Some(Instant::now());
+        drop(state);
+        self.tell(phase, done, total);
+    }
+
+    /// Ends the last phase; milliseconds of each.
+    pub fn phases_ms(&self) -> BTreeMap<String, f64> {
+        let mut state = self.lock();
+        state.close_phase();
+        state.phases_ms.clone()
+    }
+
+    /// The last progress, as the queue keeps it.
+    pub fn progress(&self) -> Option<Value> {
+        let state = self.lock();
+        state.phase.map(|(phase, _)| json!({ "phase": phase, "done": state.done, "total": state.total }))
+    }
+
+    fn tell(&self, phase: &'static str, done: u64, total: u64) {
+        let (run, task, name) = (self.run, self.task, self.name.clone());
+        self.observer.tell(&HostEvent::Progress { run, task, name, phase, done, total });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn close_phase(&mut self) {
+        if let Some((phase, since)) = self.phase.take() {
+            *self.phases_ms.entry(phase.to_owned()).or_default() += since.elapsed().as_secs_f64() * 1000.0;
+        }
+    }
+}
+
+impl travel_media::Watch for Control {
+    fn frame(&self, done: u64, total: u64) {
+        self.advance(done, total);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.stopped().is_some()
+    }
+}
+
+impl travel_generators::Progress for Control {
+    fn report(&self, done: u32, total: u32) {
+        self.advance(u64::from(done), u64::from(total));
+    }
+
+    fn cancelled(&self) -> bool {
+        self.stopped().is_some()
+    }
+}

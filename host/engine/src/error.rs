@@ -1,0 +1,203 @@
+//! What can go wrong with a run, in one enum.
+
+use std::path::PathBuf;
+use travel::wishes::ListLength;
+use travel::{Dims, InvalidPlan};
+use travel_artifacts::ArtifactError;
+use travel_generators::GeneratorError;
+use travel_media::MediaError;
+use travel_queue::QueueError;
+use travel_sandbox::PluginError;
+
+/// Why a run was refused, or a task failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    /// The generator refused or failed.
+    #[error(transparent)]
+    Generator(#[from] GeneratorError),
+    /// A plugin refused or failed.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// The artifact store failed.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A per-leg list of another length.
+    #[error(transparent)]
+    List(#[from] ListLength),
+    /// Too few images.
+    #[error("{given} image{} given, but a film needs {needed}", if *given == 1 { " is" } else { "s are" })]
+    TooFewImages {
+        /// How many there are.
+        given: usize,
+        /// How many are needed, in words.
+        needed: &'static str,
+    },
+    /// A film of this size cannot be made.
+    #[error("the size {0}")]
+    BadSize(String),
+    /// The size does not fit the generator's multiple even at its smallest.
+    #[error("the size {canvas} cannot be rendered by {generator}: sides are multiples of {multiple}")]
+    SizeOffGrid {
+        /// What was asked.
+        canvas: Dims,
+        /// Whose multiple.
+        generator: String,
+        /// The multiple.
+        multiple: u32,
+    },
+    /// The film's file is there already.
+    #[error("{} exists already", .0.display())]
+    OutputExists(PathBuf),
+    /// The output folder cannot be written.
+    #[error("the output folder {} cannot be written: {reason}", folder.display())]
+    OutputFolder {
+        /// Which.
+        folder: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// A plan that the host itself had accepted before.
+    #[error("a stored plan is not valid: {0}")]
+    StoredPlan(#[from] InvalidPlan),
+    /// A stored record of another shape, or a parent's file that is not there.
+    #[error("{0}")]
+    Stored(String),
+    /// A generator's clip is not what was asked for.
+    #[error("{generator} returned a clip of {got}, but {want} was asked for")]
+    WrongClip {
+        /// Which generator.
+        generator: String,
+        /// What was decoded.
+        got: String,
+        /// What the plan says.
+        want: String,
+    },
+    /// The film is not what was planned.
+    #[error("the film has {got} frames, but {want} were planned")]
+    WrongFilm {
+        /// Decoded frames.
+        got: u32,
+        /// Planned frames.
+        want: u32,
+    },
+    /// A task of a kind that this host does not know.
+    #[error("no handler answers tasks of kind `{0}`")]
+    UnknownKind(String),
+    /// The work is no longer wanted.
+    #[error("the work was cancelled")]
+    Cancelled,
+    /// A handler panicked: a fault of this program.
+    #[error("the handler of this task crashed: {0}")]
+    Crashed(String),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(String),
+}
+
+impl EngineError {
+    /// A stable code for scripts and documents.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Media(e) => e.code(),
+            Self::Generator(e) => e.code(),
+            Self::Plugin(e) => e.code(),
+            Self::Artifact(ArtifactError::Missing { .. }) => "artifact_missing",
+            Self::Artifact(ArtifactError::DiskFull { .. }) => "disk_full",
+            Self::Artifact(ArtifactError::Io { .. }) => "artifact_io",
+            Self::Queue(e) => e.code(),
+            Self::List(_) => "list_length",
+            Self::TooFewImages { .. } => "too_few_images",
+            Self::BadSize(_) | Self::SizeOffGrid { .. } => "bad_size",
+            Self::OutputExists(_) => "output_exists",
+            Self::OutputFolder { .. } => "output_folder",
+            Self::StoredPlan(_) | Self::Stored(_) => "stored_record",
+            Self::WrongClip { .. } => "wrong_clip",
+            Self::WrongFilm { .. } => "wrong_film",
+            Self::UnknownKind(_) => "unknown_kind",
+            Self::Cancelled => "cancelled",
+            Self::Crashed(_) => "crashed",
+            Self::Thread(_) => "thread",
+        }
+    }
+
+    /// What the user can do about it; empty when the sentence says it already.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::OutputExists(_) => "choose another name with -o or --name, or pass --overwrite".to_owned(),
+            Self::OutputFolder { .. } => {
+                "choose another folder with --output-dir (or -o), or change its permissions".to_owned()
+            }
+            Self::TooFewImages { .. } => "give more images, or continue a video with --continue-from-video".to_owned(),
+            Self::BadSize(_) | Self::SizeOffGrid { .. } => {
+                "choose another --resolution, as 832x480 (even sides, 16 to 8192 pixels)".to_owned()
+            }
+            Self::Artifact(ArtifactError::DiskFull { .. }) | Self::Queue(QueueError::DiskFull(_)) => {
+                "free some space, then go on with `travel-host render --resume RUN`".to_owned()
+            }
+            Self::Media(e) if e.is_disk_full() => {
+                "free some space, then go on with `travel-host render --resume RUN`".to_owned()
+            }
+            Self::Queue(QueueError::Locked { .. }) => {
+                "submit to the running host with `travel-host travel`, or choose another database with --db".to_owned()
+            }
+            Self::WrongClip { .. } | Self::WrongFilm { .. } => {
+                "the files were not used; see the log with -v, and try the run again".to_owned()
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Whether another attempt may succeed without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Generator(e) => e.is_retryable(),
+            Self::Plugin(e) => e.is_retryable(),
+            Self::Queue(e) => e.is_retryable(),
+            Self::WrongClip { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it says that the work was stopped, and not that it failed.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(
+            self,
+            Self::Cancelled
+                | Self::Media(MediaError::Cancelled { .. })
+                | Self::Generator(GeneratorError::Cancelled { .. })
+                | Self::Plugin(PluginError::Cancelled { .. })
+        )
+    }
+
+    /// Whether the user's input is to blame, and not the machine: a command that refuses it exits with 2.
+    #[must_use]
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Media(e) => e.is_bad_input(),
+            Self::Generator(e) => {
+                matches!(e, GeneratorError::UnknownGenerator { .. } | GeneratorError::BadSettings { .. })
+            }
+            Self::Plugin(e) => {
+                !matches!(e, PluginError::Io { .. } | PluginError::CacheFolder { .. } | PluginError::Engine { .. })
+            }
+            Self::List(_)
+            | Self::TooFewImages { .. }
+            | Self::BadSize(_)
+            | Self::SizeOffGrid { .. }
+            | Self::OutputExists(_)
+            | Self::OutputFolder { .. } => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What a task does, by kind.
+//!
+//! A handler gets a claimed task and returns what its success is to leave behind; it never speaks to the queue. Files
+//! that it made are stored before it returns, so that the row that names them comes after them.
+
+mod orchestrator;
+mod segment;
+mod stitch;
+
+use crate::control::Control;
+use crate::error::EngineError;
+use crate::spec::RunSpec;
+use crate::submit::slot_artifact;
+use crate::task::{ORCHESTRATOR, PluginRef, SEGMENT, STITCH};
+use crate::workshop::Workshop;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::sync::Arc;
+use travel_artifacts::{Hash, Stored};
+use travel_queue::{Claimed, NewTask, SlotArtifact};
+use travel_sandbox::{CallContext, Cancel, Plugin};
+
+/// What a success leaves behind.
+#[derive(Default)]
+pub(crate) struct Done {
+    pub(crate) output: Value,
+    pub(crate) made: Vec<SlotArtifact>,
+    pub(crate) emitted: Vec<NewTask>,
+    pub(crate) run_output: Option<Value>,
+}
+
+/// A claimed task in its handler's hands.
+pub(crate) struct Job<'a> {
+    pub(crate) claimed: &'a Claimed,
+    pub(crate) spec: RunSpec,
+    pub(crate) shop: &'a Workshop,
+    pub(crate) control: &'a Arc<Control>,
+}
+
+/// Does a task.
+///
+/// # Errors
+/// Whatever its handler meets.
+pub(crate) fn handle(claimed: &Claimed, shop: &Workshop, control: &Arc<Control>) -> Result<Done, EngineError> {
+    let spec = RunSpec::parse(&claimed.spec).map_err(EngineError::Stored)?;
+    let job = Job { claimed, spec, shop, control };
+    match claimed.kind.as_str() {
+        ORCHESTRATOR => orchestrator::expand(&job),
+        SEGMENT => segment::generate(&job),
+        STITCH => stitch::join(&job),
+        other => Err(EngineError::UnknownKind(other.to_owned())),
+    }
+}
+
+impl Job<'_> {
+    /// For calls to plugins: named for logs, ended when the task has to stop.
+    pub(crate) fn call(&self) -> CallContext {
+        let control = Arc::clone(self.control);
+        CallContext::new(self.claimed.run_name.as_str(), self.claimed.name.as_str())
+            .cancelled_by(Cancel::when(move || control.stopped().is_some()))
+    }
+
+    /// The plugin that a task was given: this host's own if it is the same, else the stored one.
+    pub(crate) fn plugin(&self, wanted: &PluginRef) -> Result<Arc<Plugin>, EngineError> {
+        self.shop.plugin(wanted)
+    }
+
+    /// Where a run's still lies.
+    pub(crate) fn still(&self, index: u32) -> Result<PathBuf, EngineError> {
+        let still = self.spec.stills.get(index as usize).ok_or_else(|| missing("still", index))?;
+        Ok(self.shop.artifacts.path(still.hash)?)
+    }
+
+    /// A file that a parent made.
+    pub(crate) fn made_by(&self, task: &str, slot: &str) -> Result<PathBuf, EngineError> {
+        let parent = self.claimed.parents.iter().find(|p| p.name == task);
+        let file = parent.and_then(|p| p.artifacts.iter().find(|a| a.slot == slot));
+        let file =
+            file.ok_or_else(|| EngineError::Stored(format!("task `{task}` left no file in its slot `{slot}`")))?;
+        Ok(self.shop.artifacts.path(Hash::from_bytes(file.hash.0))?)
+    }
+
+    /// Ends a handler that has to stop.
+    pub(crate) fn go_on(&self) -> Result<(), EngineError> {
+        if self.control.stopped().is_some() { Err(EngineError::Cancelled) } else { Ok(()) }
+    }
+}
+
+pub(crate) fn missing(what: &str, which: impl std::fmt::Display) -> EngineError {
+    EngineError::Stored(format!("the run has no {what} {which}"))
+}
+
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<Value, EngineError> {
+    serde_json::to_value(value).map_err(|e| EngineError::Stored(e.to_string()))
+}
+
+/// Keeps a plugin's component with the run.
+pub(crate) fn keep(shop: &Workshop, plugin: &Plugin) -> Result<(PluginRef, Stored), EngineError> {
+    let stored = shop.artifacts.put_bytes(plugin.wasm())?;
+    Ok((PluginRef { manifest: plugin.manifest().clone(), digest: stored.hash }, stored))
+}
+
+pub(crate) fn plugin_slot(stored: Stored) -> SlotArtifact {
+    slot_artifact(crate::task::slot::PLUGIN, stored, "application/wasm")
+}

@@ -1,0 +1,111 @@
+//! `travel_orchestrator`: one run → its tasks.
+
+use super::{Done, Job, keep, missing, plugin_slot, to_json};
+use crate::error::EngineError;
+use crate::planning::{PlanInput, plan, resolve};
+use crate::submit::slot_artifact;
+use crate::task::{POOL_ENCODE, Previous, SEGMENT, STITCH, SegmentInput, StitchClip, StitchInput, slot};
+use travel::orchestrate::{Graph, Node, Task};
+use travel::{Role, Segment, Source};
+use travel_artifacts::Hash;
+use travel_queue::{NewTask, SlotArtifact};
+
+/// Priority of a node whose plugin says 0; the queue counts from here.
+const USUAL_PRIORITY: i32 = 1000;
+
+pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
+    job.control.phase("plan", 0);
+    let spec = &job.spec;
+    let registry = &job.shop.registry;
+    let generator = travel_generators::by_name(&spec.generator)?.describe();
+    let planned = plan(
+        registry,
+        PlanInput {
+            run: &job.claimed.run_name,
+            canvas: spec.canvas,
+            rate: spec.rate,
+            stills: spec.stills.iter().map(|s| s.dims).collect(),
+            continued: spec.continued.as_ref().map(|c| (c.dims, c.frames)),
+            wishes: &spec.wishes,
+            grid: generator.grid,
+            roles: &spec.roles,
+            params: spec.params(Role::Orchestrate),
+        },
+        &job.call(),
+    )?;
+    let (guide, guide_file) = keep(job.shop, resolve(registry, &spec.roles, Role::Guide)?.as_ref())?;
+    let (crossfade, crossfade_file) = keep(job.shop, resolve(registry, &spec.roles, Role::Crossfade)?.as_ref())?;
+    let graph = &planned.graph;
+    let mut emitted = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let task = match &node.task {
+            Task::Segment(segment) => {
+                let input = SegmentInput {
+                    segment: segment.clone(),
+                    previous: previous(graph, segment)?,
+                    guide: guide.clone(),
+                };
+                let pool = generator.pool.name();
+                let task = NewTask::new(&node.key, SEGMENT, pool, to_json(&input)?).artifact(plugin_slot(guide_file));
+                with_media(task, job, segment)?
+            }
+            Task::Stitch(stitch) => {
+                let clip = |&index: &u32| {
+                    let node = node_at(graph, index)?;
+                    let Task::Segment(segment) = &node.task else { return Err(missing("segment at node", index)) };
+                    let (total, overlap) = (segment.place.total, segment.place.overlap);
+                    Ok(StitchClip { task: node.key.clone(), total, overlap })
+                };
+                let input = StitchInput {
+                    continued: stitch.continued,
+                    clips: stitch.segments.iter().map(clip).collect::<Result<_, EngineError>>()?,
+                    crossfade: crossfade.clone(),
+                };
+                NewTask::new(&node.key, STITCH, POOL_ENCODE, to_json(&input)?).artifact(plugin_slot(crossfade_file))
+            }
+        };
+        let mut task = node
+            .needs
+            .iter()
+            .try_fold(task, |task, &need| Ok::<_, EngineError>(task.after(node_at(graph, need)?.key.clone())))?;
+        task.priority = USUAL_PRIORITY.saturating_add(node.priority);
+        emitted.push(task);
+    }
+    let output = serde_json::json!({
+        "timeline": to_json(&planned.timeline)?,
+        "notes": planned.notes,
+        "guide": to_json(&guide)?,
+        "crossfade": to_json(&crossfade)?,
+        "phases_ms": job.control.phases_ms(),
+    });
+    Ok(Done { output, emitted, ..Done::default() })
+}
+
+fn node_at(graph: &Graph, index: u32) -> Result<&Node, EngineError> {
+    graph.nodes.get(index as usize).ok_or_else(|| missing("node", index))
+}
+
+fn previous(graph: &Graph, segment: &Segment) -> Result<Previous, EngineError> {
+    Ok(match segment.continues {
+        Source::Nothing => Previous::Nothing,
+        Source::Continued => Previous::Continued,
+        Source::Segment(index) => Previous::Task(node_at(graph, index)?.key.clone()),
+    })
+}
+
+/// The task with the files that it reads, so that no clean-up takes them away.
+fn with_media(mut task: NewTask, job: &Job<'_>, segment: &Segment) -> Result<NewTask, EngineError> {
+    let of_orchestrator = |slot: &str| job.claimed.artifacts.iter().find(|a| a.slot == slot);
+    let mut slots: Vec<String> = segment.key_frames.iter().map(|k| slot::still(k.still.0 as usize)).collect();
+    if segment.continues == Source::Continued {
+        slots.push(slot::CONTINUED.to_owned());
+    }
+    slots.sort();
+    slots.dedup();
+    for name in slots {
+        let file: &SlotArtifact = of_orchestrator(&name).ok_or_else(|| missing("file for", &name))?;
+        let stored = travel_artifacts::Stored { hash: Hash::from_bytes(file.hash.0), bytes: file.bytes };
+        task = task.artifact(slot_artifact(&name, stored, &file.media));
+    }
+    Ok(task)
+}

@@ -1,0 +1,153 @@
+//! `travel_segment`: guide plan → guide and mask → generator → decoded and counted → one post pass → stored.
+
+use super::{Done, Job, missing, to_json};
+use crate::error::EngineError;
+use crate::submit::slot_artifact;
+use crate::task::{Previous, SegmentInput, SegmentOutput, parse, slot};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use travel::guide::Request;
+use travel::{Dims, MediumId, MediumInfo, MediumKind, Rate, Role, Segment, Span};
+use travel_generators::Job as GeneratorJob;
+use travel_media::{ClipInfo, MediaSet, Source};
+
+pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
+    job.control.phase("plan", 0);
+    let input: SegmentInput = parse("segment", &job.claimed.input).map_err(EngineError::Stored)?;
+    let spec = &job.spec;
+    let segment = &input.segment;
+    let total = segment.place.total;
+    let generator = travel_generators::by_name(&spec.generator)?;
+    let grid = generator.describe().grid;
+    let (request, media) = guide_request(job, &input, grid)?;
+    let (plan, report) = job.plugin(&input.guide)?.guide(&request, &job.call())?;
+    tracing::debug!(task = job.claimed.name, fuel = report.fuel_used, "guide composed");
+
+    let scratch = job.shop.artifacts.scratch(&format!("task-{}", job.claimed.task))?;
+    let (guide, mask) = (scratch.path("guide.mkv"), scratch.path("mask.mkv"));
+    job.control.phase("guide", u64::from(total));
+    let control = job.control.as_ref();
+    travel_media::render_guide(&plan, total, spec.canvas, spec.rate, &media, &guide, Some(&mask), control)?;
+
+    job.control.phase("generate", u64::from(total));
+    let settings = serde_json::from_str(&segment.leg.settings)
+        .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
+    let generated = generator.generate(
+        &GeneratorJob {
+            guide: guide.clone(),
+            mask: mask.clone(),
+            prompt: segment.leg.prompt.clone(),
+            negative_prompt: segment.leg.negative_prompt.clone(),
+            seed: segment.leg.seed,
+            dims: spec.canvas,
+            rate: spec.rate,
+            place: segment.place,
+            settings,
+            out: scratch.path("clip.mkv"),
+            work_dir: scratch.folder().to_owned(),
+        },
+        control,
+    )?;
+
+    job.control.phase("verify", u64::from(total));
+    let info = travel_media::probe(&generated.clip, control)?;
+    verify(&spec.generator, &info, total, spec.canvas, spec.rate)?;
+    let clip = post(job, &input, &generated.clip, &scratch.path("post.mkv"))?;
+    job.go_on()?;
+
+    job.control.phase("store", 0);
+    let artifacts = &job.shop.artifacts;
+    let mut made = vec![slot_artifact(slot::CLIP, artifacts.put(&clip)?, "video")];
+    if spec.output.keep_guides {
+        made.push(slot_artifact(slot::GUIDE, artifacts.put(&guide)?, "video"));
+        made.push(slot_artifact(slot::MASK, artifacts.put(&mask)?, "video"));
+    }
+    let phases_ms = job.control.phases_ms();
+    let output = SegmentOutput { frames: info.frames, dims: info.dims, guide_plan: plan, phases_ms };
+    Ok(Done { output: to_json(&output)?, made, ..Done::default() })
+}
+
+/// What the guide is composed from, and where its media lie.
+fn guide_request(job: &Job<'_>, input: &SegmentInput, grid: travel::Grid) -> Result<(Request, MediaSet), EngineError> {
+    let spec = &job.spec;
+    let segment = &input.segment;
+    let mut media = MediaSet::new();
+    let mut infos = Vec::new();
+    let stills: BTreeSet<MediumId> = segment.key_frames.iter().map(|k| k.still).collect();
+    for id in stills {
+        let still = spec.stills.get(id.0 as usize).ok_or_else(|| missing("still", id.0))?;
+        media.insert(id, Source::Still(job.still(id.0)?));
+        infos.push(MediumInfo { id, kind: MediumKind::Still, dims: still.dims, frames: 1, rate: Rate::STILL });
+    }
+    let id = MediumId(u32::try_from(spec.stills.len()).unwrap_or(u32::MAX));
+    let previous = match previous_clip(job, &input.previous, segment)? {
+        None => None,
+        Some((path, dims, frames)) => {
+            let overlap = segment.place.overlap;
+            let start = frames.checked_sub(overlap).ok_or_else(|| {
+                EngineError::Stored(format!("the clip before has {frames} frames, fewer than the overlap of {overlap}"))
+            })?;
+            media.insert(id, Source::Clip(path));
+            infos.push(MediumInfo { id, kind: MediumKind::Clip, dims, frames, rate: spec.rate });
+            Some((id, Span::new(start, overlap)))
+        }
+    };
+    let request = Request {
+        place: segment.place,
+        canvas: spec.canvas,
+        rate: spec.rate,
+        key_frames: segment.key_frames.clone(),
+        previous,
+        grid,
+        media: infos,
+        params: spec.params(Role::Guide),
+    };
+    Ok((request, media))
+}
+
+/// The clip that a segment continues: its file, size and frames.
+fn previous_clip(
+    job: &Job<'_>,
+    previous: &Previous,
+    segment: &Segment,
+) -> Result<Option<(PathBuf, Dims, u32)>, EngineError> {
+    match previous {
+        Previous::Nothing => Ok(None),
+        _ if segment.place.overlap == 0 => Ok(None),
+        Previous::Continued => {
+            let clip = job.spec.continued.as_ref().ok_or_else(|| missing("continued video for", &job.claimed.name))?;
+            Ok(Some((job.shop.artifacts.path(clip.hash)?, clip.dims, clip.frames)))
+        }
+        Previous::Task(task) => {
+            let parent = job.claimed.parents.iter().find(|p| p.name == *task);
+            let output = parent.and_then(|p| p.output.as_ref()).ok_or_else(|| missing("output of task", task))?;
+            let output: crate::task::SegmentOutput = parse("output", output).map_err(EngineError::Stored)?;
+            Ok(Some((job.made_by(task, slot::CLIP)?, output.dims, output.frames)))
+        }
+    }
+}
+
+/// A generator's word is not trusted; its file is.
+fn verify(generator: &str, got: &ClipInfo, total: u32, canvas: Dims, rate: Rate) -> Result<(), EngineError> {
+    if (got.frames, got.dims, got.rate.reduced()) == (total, canvas, rate.reduced()) {
+        return Ok(());
+    }
+    let say = |frames: u32, dims: Dims, rate: Rate| format!("{frames} frames of {dims} at {rate} a second");
+    Err(EngineError::WrongClip {
+        generator: generator.to_owned(),
+        got: say(got.frames, got.dims, got.rate),
+        want: say(total, canvas, rate),
+    })
+}
+
+/// The clip to store: the generator's own, or a changed copy when changes were asked of segments that follow something.
+fn post(job: &Job<'_>, input: &SegmentInput, clip: &Path, changed: &Path) -> Result<PathBuf, EngineError> {
+    let post = job.spec.post;
+    let follows = input.segment.place.index > 0 || job.spec.continued.is_some();
+    if post.is_nothing() || !follows {
+        return Ok(clip.to_owned());
+    }
+    job.control.phase("post", u64::from(input.segment.place.total));
+    travel_media::adjust_clip(clip, changed, post.saturation, post.brightness.unwrap_or(0.0), job.control.as_ref())?;
+    Ok(changed.to_owned())
+}

@@ -1,0 +1,42 @@
+//! Claim, handle, finish: what turns rows into films.
+//!
+//! The engine is the one room that sees all others. It knows what a run is ([`spec`]), how it becomes tasks
+//! ([`planning`], [`submit`]), what each task does, and how tasks are held while they run ([`host`], [`control`]).
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`spec`] | what a run is, as it is stored |
+//! | [`task`] | the tasks of a run: kinds, inputs, outputs |
+//! | [`planning`] | a run's graph, by the orchestrator plugin |
+//! | [`submit`] | from a user's wishes to a run in the queue |
+//! | [`workshop`] | what handlers share: plugins, files, the output folder |
+//! | [`host`] | the loop: claim, hold, stop |
+//! | [`control`] | a running task's stop flag, progress and phases |
+//! | [`observer`] | what a host tells while it works |
+//! | [`error`] | what can go wrong |
+//! | [`limits`] | the engine's numbers |
+
+pub mod control;
+pub mod error;
+mod handle;
+pub mod host;
+pub mod limits;
+pub mod observer;
+pub mod planning;
+mod settle;
+pub mod spec;
+pub mod submit;
+pub mod task;
+pub mod workshop;
+
+pub use error::EngineError;
+pub use host::{Host, Shutdown, Slots, Until};
+pub use observer::{HostEvent, Observer, Silent};
+pub use planning::Planned;
+pub use spec::{Output, Post, RunSpec};
+pub use submit::{Prepared, RunRequest};
+pub use workshop::Workshop;
+
+// The rooms below, for whoever wires a program: the command line needs no other dependency on them.
+pub use {travel_artifacts as artifacts, travel_generators as generators, travel_media as media};
+pub use {travel_queue as queue, travel_sandbox as sandbox};

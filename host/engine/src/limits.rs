@@ -1,0 +1,21 @@
+//! The engine's numbers.
+
+use std::time::Duration;
+
+/// Tasks that one run may have.
+pub const MAX_NODES: u32 = 10_000;
+
+/// Pixels of a film whose size was not chosen: those of 832×480, what the Wan models were trained for.
+pub const DEFAULT_PIXELS: u64 = 832 * 480;
+
+/// Sides of a film whose size was not chosen are multiples of this, or of the generator's own multiple.
+pub const DEFAULT_MULTIPLE: u32 = 16;
+
+/// How long the host waits before it asks a database again that failed for a passing reason.
+pub const QUEUE_RETRY: Duration = Duration::from_secs(2);
+
+/// Contact sheets: columns, rows, width of a picture in pixels.
+pub const SHEET: (u32, u32, u32) = (6, 5, 240);
+
+/// Largest number of slots of one pool.
+pub const MAX_SLOTS: usize = 64;

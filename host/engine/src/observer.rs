@@ -1,0 +1,111 @@
+//! What a host tells while it works: for progress bars, for `--json`, for tests that wait.
+
+use serde::Serialize;
+use serde_json::Value;
+use travel_queue::{RunId, RunState, TaskId};
+
+/// One thing that happened. As JSON: `{"event": "task-started", …}`, one a line.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum HostEvent {
+    /// The host is up and claims work.
+    Started {
+        /// Tasks taken back from a host that died.
+        recovered: usize,
+    },
+    /// A task begins.
+    TaskStarted {
+        /// Its run.
+        run: RunId,
+        /// Its number.
+        task: TaskId,
+        /// Its name in the run.
+        name: String,
+        /// Its kind.
+        kind: String,
+        /// From 1.
+        attempt: u32,
+    },
+    /// A task goes on.
+    Progress {
+        /// Its run.
+        run: RunId,
+        /// Its number.
+        task: TaskId,
+        /// Its name in the run.
+        name: String,
+        /// What it does at present: `plan`, `guide`, `generate`, `verify`, `measure`, `stitch`, `store`.
+        phase: &'static str,
+        /// Units done of the phase, usually frames.
+        done: u64,
+        /// Units in all; 0 when unknown.
+        total: u64,
+    },
+    /// A task succeeded.
+    TaskSucceeded {
+        /// Its run.
+        run: RunId,
+        /// Its number.
+        task: TaskId,
+        /// Its name in the run.
+        name: String,
+        /// Names of the tasks that it added.
+        emitted: Vec<String>,
+    },
+    /// An attempt failed.
+    TaskFailed {
+        /// Its run.
+        run: RunId,
+        /// Its number.
+        task: TaskId,
+        /// Its name in the run.
+        name: String,
+        /// A stable code.
+        code: String,
+        /// For a person.
+        error: String,
+        /// Whether it will be tried again.
+        retrying: bool,
+    },
+    /// A task was handed back unfinished, because the host stops.
+    TaskReleased {
+        /// Its run.
+        run: RunId,
+        /// Its number.
+        task: TaskId,
+        /// Its name in the run.
+        name: String,
+    },
+    /// A run is over.
+    RunFinished {
+        /// Which.
+        run: RunId,
+        /// How.
+        state: RunState,
+        /// The film, if there is one.
+        output: Option<Value>,
+        /// Why not, if there is none.
+        error: Option<String>,
+    },
+    /// The host was asked to stop.
+    Stopping {
+        /// Tasks that still run.
+        running: usize,
+        /// Whether they are cut short.
+        now: bool,
+    },
+}
+
+/// Who is told. Called from several threads; must return soon.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn tell(&self, event: &HostEvent);
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn tell(&self, _: &HostEvent) {}
+}

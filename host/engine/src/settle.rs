@@ -1,0 +1,117 @@
+//! One task from claim to settlement: handled, then finished, failed or handed back, exactly once.
+
+use crate::control::{Control, Stop};
+use crate::error::EngineError;
+use crate::handle::{Done, handle};
+use crate::observer::{HostEvent, Observer};
+use crate::workshop::Workshop;
+use std::hash::{BuildHasher as _, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use travel_queue::{Claimed, Failure, Finish, QueueError, Retry, RunState, Store, TaskState, backoff};
+
+/// Runs a task and settles it. An error means that the queue could not be told: the task is still this worker's, and
+/// the next start takes it up again.
+pub(crate) fn run(
+    claimed: &Claimed,
+    store: &dyn Store,
+    shop: &Workshop,
+    control: &Arc<Control>,
+    observer: &dyn Observer,
+) -> Result<(), QueueError> {
+    let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
+    observer.tell(&HostEvent::TaskStarted {
+        run,
+        task,
+        name: name.clone(),
+        kind: claimed.kind.clone(),
+        attempt: claimed.attempt,
+    });
+    let handled = catch_unwind(AssertUnwindSafe(|| handle(claimed, shop, control)))
+        .unwrap_or_else(|panic| Err(EngineError::Crashed(words(panic.as_ref()))));
+    let settled = match (handled, control.stopped()) {
+        (Ok(done), _) => succeed(claimed, done, store, observer),
+        (Err(_), Some(Stop::Lost)) => Ok(RunState::Active),
+        (Err(e), Some(Stop::Release)) if e.is_cancelled() => store.release(task, claimed.token).map(|()| {
+            observer.tell(&HostEvent::TaskReleased { run, task, name: name.clone() });
+            RunState::Active
+        }),
+        (Err(e), _) => fail(claimed, &e, store, observer),
+    };
+    let run_state = match settled {
+        Err(e) if e.is_stale() => {
+            tracing::warn!(task = %task, error = %e, "somebody else has the task; this result is dropped");
+            return Ok(());
+        }
+        settled => settled?,
+    };
+    if run_state != RunState::Active {
+        let view = store.run(&run.into())?;
+        observer.tell(&HostEvent::RunFinished { run, state: view.state, output: view.output, error: view.error });
+    }
+    Ok(())
+}
+
+fn succeed(claimed: &Claimed, done: Done, store: &dyn Store, observer: &dyn Observer) -> Result<RunState, QueueError> {
+    let finished = store.succeed(Finish {
+        artifacts: done.made,
+        emitted: done.emitted,
+        run_output: done.run_output,
+        ..Finish::new(claimed.task, claimed.token, done.output)
+    })?;
+    let emitted = finished.emitted.into_iter().map(|e| e.name).collect();
+    let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
+    observer.tell(&HostEvent::TaskSucceeded { run, task, name, emitted });
+    Ok(finished.run_state)
+}
+
+fn fail(
+    claimed: &Claimed,
+    error: &EngineError,
+    store: &dyn Store,
+    observer: &dyn Observer,
+) -> Result<RunState, QueueError> {
+    let text = sentence(error);
+    let retry = if error.is_retryable() { Retry::After(backoff(claimed.attempt, chance())) } else { Retry::Never };
+    let failed = store.fail(Failure {
+        task: claimed.task,
+        token: claimed.token,
+        code: error.code().to_owned(),
+        error: text.clone(),
+        retry,
+    })?;
+    observer.tell(&HostEvent::TaskFailed {
+        run: claimed.run,
+        task: claimed.task,
+        name: claimed.name.clone(),
+        code: error.code().to_owned(),
+        error: text,
+        retrying: failed.state == TaskState::Scheduled,
+    });
+    Ok(failed.run_state)
+}
+
+/// An error with its causes, as far as they add something.
+fn sentence(error: &EngineError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// A number in 0…1, different every time.
+fn chance() -> f64 {
+    let bits = RandomState::new().hash_one(0u8) >> 11;
+    bits as f64 / (1u64 << 53) as f64
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

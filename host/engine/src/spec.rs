@@ -1,0 +1,117 @@
+//! What a run is: the record that is stored with it, and from which every task of it is done.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use travel::wishes::Wishes;
+use travel::{Dims, Rate, Role};
+use travel_artifacts::Hash;
+use travel_media::Encode;
+
+/// The version of [`RunSpec`] that this program writes and reads.
+pub const SPEC_VERSION: u32 = 1;
+
+/// A run as it was submitted. Its files are in the artifact store, so that nothing outside can change it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// [`SPEC_VERSION`].
+    pub version: u32,
+    /// Size of the film.
+    pub canvas: Dims,
+    /// Of the film.
+    pub rate: Rate,
+    /// In the order of the film.
+    pub stills: Vec<StillRef>,
+    /// A clip that the film begins with.
+    pub continued: Option<ClipRef>,
+    /// Per-leg lists.
+    pub wishes: Wishes,
+    /// Name of the generator.
+    pub generator: String,
+    /// Plugins asked for by name; roles that are missing are chosen by the host.
+    pub roles: BTreeMap<Role, String>,
+    /// Parameters of the roles; JSON objects.
+    pub params: BTreeMap<Role, Value>,
+    /// Changes to each segment after the first.
+    pub post: Post,
+    /// The one lossy encode.
+    pub encode: Encode,
+    /// Where the film goes.
+    pub output: Output,
+}
+
+/// An input image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StillRef {
+    /// Its file.
+    pub hash: Hash,
+    /// As decoded, orientation applied.
+    pub dims: Dims,
+    /// The name that it came with.
+    pub label: String,
+}
+
+/// The video that a film continues, at the film's rate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClipRef {
+    /// Its file.
+    pub hash: Hash,
+    /// As decoded.
+    pub dims: Dims,
+    /// Decoded frames.
+    pub frames: u32,
+    /// The name that it came with.
+    pub label: String,
+}
+
+/// Changes to each segment that follows something, done in one pass; none by default.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Post {
+    /// Factor of the colours' strength; 1 changes nothing, 0 is grey.
+    pub saturation: Option<f32>,
+    /// RGB is multiplied by `1 + v`: positive is brighter.
+    pub brightness: Option<f32>,
+}
+
+impl Post {
+    /// Whether anything is asked.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.saturation.is_none_or(|s| s == 1.0) && self.brightness.is_none_or(|b| b == 0.0)
+    }
+}
+
+/// Where a film goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The film's path; a relative one is below the host's output folder.
+    pub film: PathBuf,
+    /// Whether another file there may be replaced.
+    pub overwrite: bool,
+    /// Where a picture of evenly spaced frames goes, if it is wished; likewise.
+    pub contact_sheet: Option<PathBuf>,
+    /// Whether guides and masks are kept in the artifact store.
+    pub keep_guides: bool,
+}
+
+impl RunSpec {
+    /// Reads a stored specification.
+    ///
+    /// # Errors
+    /// A version that this program does not know, or a record of another shape.
+    pub fn parse(value: &Value) -> Result<Self, String> {
+        let version = value.get("version").and_then(Value::as_u64);
+        if version != Some(u64::from(SPEC_VERSION)) {
+            return Err(format!("the run has specification version {version:?}; this program reads {SPEC_VERSION}"));
+        }
+        Self::deserialize(value).map_err(|e| format!("the run's specification cannot be read: {e}"))
+    }
+
+    /// The parameters of a role; `{}` when none were given.
+    #[must_use]
+    pub fn params(&self, role: Role) -> String {
+        self.params.get(&role).map_or_else(|| "{}".to_owned(), Value::to_string)
+    }
+}

@@ -1,0 +1,268 @@
+//! From what a user typed to a run in the queue.
+//!
+//! [`Prepared::check`] reads and judges everything, and writes nothing; [`Prepared::submit`] then stores the files and
+//! adds one row. So bad input leaves no row and no file.
+
+use crate::error::EngineError;
+use crate::limits::{DEFAULT_MULTIPLE, DEFAULT_PIXELS};
+use crate::planning::{self, PlanInput, Planned};
+use crate::spec::{ClipRef, Output, Post, RunSpec, SPEC_VERSION, StillRef};
+use crate::task::{ORCHESTRATOR, POOL_PLAN, slot};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use travel::wishes::Wishes;
+use travel::{Dims, Rate, Role};
+use travel_artifacts::{Artifacts, Stored};
+use travel_media::{Encode, Watch};
+use travel_queue::{ArtifactHash, NewRun, NewTask, SlotArtifact, Store, Submitted};
+use travel_sandbox::{CallContext, Registry};
+
+/// What a user wishes.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// Who owns the run.
+    pub tenant: String,
+    /// What people call it.
+    pub name: String,
+    /// Submitting twice with one key gives the first run back.
+    pub idem_key: Option<String>,
+    /// In the order of the film.
+    pub images: Vec<PathBuf>,
+    /// A clip that the film begins with.
+    pub continue_from: Option<PathBuf>,
+    /// Size of the film; chosen from the first image when missing.
+    pub size: Option<Dims>,
+    /// Of the film.
+    pub rate: Rate,
+    /// Per-leg lists.
+    pub wishes: Wishes,
+    /// Name of the generator.
+    pub generator: String,
+    /// Plugins asked for by name.
+    pub roles: BTreeMap<Role, String>,
+    /// Parameters of the roles.
+    pub params: BTreeMap<Role, Value>,
+    /// Changes to each segment after the first.
+    pub post: Post,
+    /// The one lossy encode.
+    pub encode: Encode,
+    /// Where the film goes.
+    pub output: Output,
+}
+
+/// A request that was judged and can be submitted.
+pub struct Prepared {
+    request: RunRequest,
+    stills: Vec<(PathBuf, Dims)>,
+    continued: Option<(PathBuf, Dims, u32)>,
+    canvas: Dims,
+    plan: Planned,
+}
+
+impl Prepared {
+    /// Reads every input and plans the film.
+    ///
+    /// # Errors
+    /// An unreadable image, a size that cannot be made, lists of the wrong length, a plugin's refusal.
+    pub fn check(registry: &Registry, request: RunRequest, on: &dyn Watch) -> Result<Self, EngineError> {
+        let generator = travel_generators::by_name(&request.generator)?;
+        let settings: Value = serde_json::from_str(&request.wishes.settings)
+            .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
+        generator.check_settings(&settings)?;
+        match (request.images.len(), &request.continue_from) {
+            (0, _) => return Err(EngineError::TooFewImages { given: 0, needed: "two or more" }),
+            (1, None) => {
+                return Err(EngineError::TooFewImages {
+                    given: 1,
+                    needed: "two or more, or one and a video to continue",
+                });
+            }
+            _ => {}
+        }
+        let mut stills = Vec::new();
+        let total = request.images.len() as u64;
+        for (i, path) in (1u64..).zip(&request.images) {
+            let still = travel_media::load_still(path)?;
+            stills.push((path.clone(), still.dims));
+            on.frame(i, total);
+            if on.cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+        }
+        let continued = match &request.continue_from {
+            None => None,
+            Some(path) => {
+                let info = travel_media::probe_at(path, request.rate, on)?;
+                Some((path.clone(), info.dims, info.frames))
+            }
+        };
+        let first = continued.as_ref().map(|(_, dims, _)| *dims).or(stills.first().map(|(_, dims)| *dims));
+        let grid = generator.describe().grid;
+        let (canvas, mut notes) = choose_canvas(&request, first, grid.dims_multiple)?;
+        let mut plan = planning::plan(
+            registry,
+            PlanInput {
+                run: &request.name,
+                canvas,
+                rate: request.rate,
+                stills: stills.iter().map(|(_, dims)| *dims).collect(),
+                continued: continued.as_ref().map(|(_, dims, frames)| (*dims, *frames)),
+                wishes: &request.wishes,
+                grid,
+                roles: &request.roles,
+                params: role_params(&request.params, Role::Orchestrate),
+            },
+            &CallContext::new(request.name.as_str(), "plan"),
+        )?;
+        for role in [Role::Guide, Role::Crossfade] {
+            let plugin = planning::resolve(registry, &request.roles, role)?;
+            plugin.check_params(role, &role_params(&request.params, role))?;
+        }
+        notes.append(&mut plan.notes);
+        plan.notes = notes;
+        Ok(Self { request, stills, continued, canvas, plan })
+    }
+
+    /// The plan, with what the user should know.
+    #[must_use]
+    pub fn plan(&self) -> &Planned {
+        &self.plan
+    }
+
+    /// The stills, as they were given.
+    pub fn stills(&self) -> impl Iterator<Item = &Path> {
+        self.stills.iter().map(|(path, _)| path.as_path())
+    }
+
+    /// Size of the film.
+    #[must_use]
+    pub fn canvas(&self) -> Dims {
+        self.canvas
+    }
+
+    /// Whether the film can be put where it belongs; makes its folder.
+    ///
+    /// # Errors
+    /// An output folder that cannot be written, a film that is there already.
+    pub fn check_output(&self) -> Result<(), EngineError> {
+        check_output(&self.request.output)
+    }
+
+    /// Stores the inputs and adds the run: one row, one task.
+    ///
+    /// # Errors
+    /// A full disk, a queue that refuses.
+    pub fn submit(self, store: &dyn Store, artifacts: &Artifacts) -> Result<Submitted, EngineError> {
+        let Self { request, stills, continued, canvas, .. } = self;
+        let mut task = NewTask::new("orchestrator", ORCHESTRATOR, POOL_PLAN, json!({}));
+        let mut refs = Vec::new();
+        for (i, (path, dims)) in stills.iter().enumerate() {
+            let stored = artifacts.import(path)?;
+            task = task.artifact(slot_artifact(&slot::still(i), stored, "image"));
+            refs.push(StillRef { hash: stored.hash, dims: *dims, label: label(path) });
+        }
+        let continued = match continued {
+            None => None,
+            Some((path, dims, frames)) => {
+                let stored = artifacts.import(&path)?;
+                task = task.artifact(slot_artifact(slot::CONTINUED, stored, "video"));
+                Some(ClipRef { hash: stored.hash, dims, frames, label: label(&path) })
+            }
+        };
+        let spec = RunSpec {
+            version: SPEC_VERSION,
+            canvas,
+            rate: request.rate,
+            stills: refs,
+            continued,
+            wishes: request.wishes,
+            generator: request.generator,
+            roles: request.roles,
+            params: request.params,
+            post: request.post,
+            encode: request.encode,
+            output: request.output,
+        };
+        let spec = serde_json::to_value(&spec).map_err(|e| EngineError::Stored(e.to_string()))?;
+        let run = NewRun { idem_key: request.idem_key, ..NewRun::new(request.tenant, request.name, spec) }.task(task);
+        Ok(store.submit(run)?)
+    }
+}
+
+/// The parameters of a role; `{}` when none were given.
+fn role_params(params: &BTreeMap<Role, Value>, role: Role) -> String {
+    params.get(&role).map_or_else(|| "{}".to_owned(), Value::to_string)
+}
+
+fn choose_canvas(request: &RunRequest, first: Option<Dims>, multiple: u32) -> Result<(Dims, Vec<String>), EngineError> {
+    let mut notes = Vec::new();
+    let canvas = match (request.size, first) {
+        (Some(asked), _) => {
+            asked.check_encodable().or_else(|why| {
+                // An odd side is floored below; everything else is final.
+                asked.floored_to(2).check_encodable().map_err(|_| EngineError::BadSize(why))
+            })?;
+            let canvas = asked.floored_to(multiple.max(2));
+            if canvas != asked {
+                notes.push(format!(
+                    "the film is {canvas} instead of {asked}: {} renders multiples of {}",
+                    request.generator,
+                    multiple.max(2)
+                ));
+            }
+            canvas
+        }
+        (None, first) => {
+            let like = first.unwrap_or(Dims { width: 832, height: 480 });
+            let canvas = like.scaled_to_pixels(DEFAULT_PIXELS, DEFAULT_MULTIPLE.max(multiple));
+            notes.push(format!(
+                "the film is {canvas}, after its first picture of {like}; --resolution chooses another size"
+            ));
+            canvas
+        }
+    };
+    canvas.check_encodable().map_err(|_| EngineError::SizeOffGrid {
+        canvas,
+        generator: request.generator.clone(),
+        multiple,
+    })?;
+    Ok((canvas, notes))
+}
+
+/// Whether the film can be put where it belongs, tried before anything is stored.
+fn check_output(output: &Output) -> Result<(), EngineError> {
+    // A relative path is below the folder of a host that this process does not know.
+    for file in std::iter::once(&output.film).chain(&output.contact_sheet).filter(|f| f.is_absolute()) {
+        let folder = file.parent().unwrap_or(Path::new("/"));
+        let refused =
+            |e: std::io::Error| EngineError::OutputFolder { folder: folder.to_owned(), reason: e.to_string() };
+        let made = !folder.exists();
+        std::fs::create_dir_all(folder).map_err(refused)?;
+        let probe = folder.join(format!(".travel-host-{}", std::process::id()));
+        let tried = std::fs::File::create(&probe).map(drop);
+        let _ = std::fs::remove_file(&probe);
+        if tried.is_err() && made {
+            let _ = std::fs::remove_dir(folder);
+        }
+        tried.map_err(refused)?;
+        if file.is_dir() || (file.exists() && !output.overwrite) {
+            return Err(EngineError::OutputExists(file.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn label(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A stored file in a task's slot.
+pub(crate) fn slot_artifact(slot: &str, stored: Stored, media: &str) -> SlotArtifact {
+    SlotArtifact {
+        slot: slot.to_owned(),
+        hash: ArtifactHash(*stored.hash.as_bytes()),
+        bytes: stored.bytes,
+        media: media.to_owned(),
+    }
+}

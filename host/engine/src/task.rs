@@ -1,0 +1,142 @@
+//! The tasks of a run: their kinds, inputs and outputs, as they are stored.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use travel::{Dims, Rate, Segment};
+use travel_artifacts::Hash;
+use travel_sandbox::Manifest;
+
+/// Kind of the task that expands a run.
+pub const ORCHESTRATOR: &str = "travel_orchestrator";
+/// Kind of the task that generates a clip.
+pub const SEGMENT: &str = "travel_segment";
+/// Kind of the task that joins all clips.
+pub const STITCH: &str = "travel_stitch";
+
+/// Slots for work of milliseconds: expanding runs.
+pub const POOL_PLAN: &str = "plan";
+/// Slots for encoders: stitching.
+pub const POOL_ENCODE: &str = "encode";
+
+/// Slot names of stored files.
+pub mod slot {
+    /// A segment's clip.
+    pub const CLIP: &str = "clip";
+    /// A segment's guide.
+    pub const GUIDE: &str = "guide";
+    /// A segment's mask.
+    pub const MASK: &str = "mask";
+    /// The component that decides for a task.
+    pub const PLUGIN: &str = "plugin";
+    /// The finished film.
+    pub const FILM: &str = "film";
+    /// The film's contact sheet.
+    pub const SHEET: &str = "contact-sheet";
+    /// The video that the film continues.
+    pub const CONTINUED: &str = "continued";
+
+    /// An input image.
+    #[must_use]
+    pub fn still(index: usize) -> String {
+        format!("still-{index:02}")
+    }
+}
+
+/// The component that decides for a task; its bytes are a stored file, so that a run keeps the version it began with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginRef {
+    /// What it says it is.
+    pub manifest: Manifest,
+    /// BLAKE3 of its component.
+    pub digest: Hash,
+}
+
+/// Input of [`SEGMENT`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SegmentInput {
+    /// What to generate. Media are indices of the run's stills.
+    pub segment: Segment,
+    /// What its overlap repeats.
+    pub previous: Previous,
+    /// Who composes the guide.
+    pub guide: PluginRef,
+}
+
+/// What a segment's overlap repeats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Previous {
+    /// Nothing.
+    Nothing,
+    /// The run's continued video.
+    Continued,
+    /// The clip of this task.
+    Task(String),
+}
+
+/// Input of [`STITCH`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StitchInput {
+    /// Whether the continued video comes first.
+    pub continued: bool,
+    /// In film order.
+    pub clips: Vec<StitchClip>,
+    /// Who writes the edit list.
+    pub crossfade: PluginRef,
+}
+
+/// A segment in the film.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StitchClip {
+    /// Its task.
+    pub task: String,
+    /// Its frames.
+    pub total: u32,
+    /// Frames shared with what precedes it.
+    pub overlap: u32,
+}
+
+/// Output of [`SEGMENT`]; its clip is in the slot [`slot::CLIP`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SegmentOutput {
+    /// Decoded frames.
+    pub frames: u32,
+    /// Decoded size.
+    pub dims: Dims,
+    /// What the plugin decided.
+    pub guide_plan: travel::guide::Plan,
+    /// Milliseconds of each phase.
+    pub phases_ms: BTreeMap<String, f64>,
+}
+
+/// Output of [`STITCH`] and of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FilmOutput {
+    /// Where the film lies.
+    pub film: std::path::PathBuf,
+    /// Where its contact sheet lies.
+    pub contact_sheet: Option<std::path::PathBuf>,
+    /// The stored copy.
+    pub hash: Hash,
+    /// Length of the file, bytes.
+    pub bytes: u64,
+    /// Decoded frames.
+    pub frames: u32,
+    /// Its size.
+    pub dims: Dims,
+    /// Its rate.
+    pub rate: Rate,
+    /// Frames over rate.
+    pub seconds: f64,
+    /// Milliseconds of each phase of the stitch.
+    pub phases_ms: BTreeMap<String, f64>,
+}
+
+/// Reads a stored input or output.
+///
+/// # Errors
+/// A record of another shape.
+pub fn parse<T: for<'a> Deserialize<'a>>(what: &str, value: &Value) -> Result<T, String> {
+    T::deserialize(value).map_err(|e| format!("the stored {what} cannot be read: {e}"))
+}

@@ -1,0 +1,36 @@
+//! What renders a segment: the [`Generator`] trait and its embedded adapters.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `generator` | the trait; what it is given and what it hands back |
+//! | `error` | why a segment was not rendered |
+//! | `registry` | the embedded generators by name |
+//! | `rife` | neural in-betweening on the CPU, the default (feature `rife`) |
+//! | `dissolve` | a plain cross-dissolve |
+//! | `settings` | their settings |
+//! | `control`, `render`, `gap` | guide and mask → kept frames and gaps between them |
+//! | `pace` | how time runs in a gap |
+//!
+//! Both embedded generators honour guide and mask like any other: a guide frame whose mask is black (mean below 128) is
+//! kept bit-exactly, each run of white ones is in-betweened from the kept frame before it to the kept frame after it.
+//! A run with a kept frame on one side only holds that frame. The clip is lossless RGB.
+
+mod control;
+mod dissolve;
+mod error;
+mod gap;
+mod generator;
+mod pace;
+mod registry;
+mod render;
+#[cfg(feature = "rife")]
+mod rife;
+mod settings;
+
+pub use dissolve::Dissolve;
+pub use error::{Control, GeneratorError};
+pub use gap::{Emit, Gap};
+pub use generator::{Capabilities, Generated, Generator, Job, Pool, Progress};
+pub use registry::{by_name, names};
+#[cfg(feature = "rife")]
+pub use rife::Rife;

@@ -1,0 +1,109 @@
+//! Small clips with known motion, and jobs over them.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use travel::{Dims, Place, Rate};
+use travel_generators::{Job, Progress};
+use travel_media::{Intermediate, RgbFrame, RgbReader, RgbWriter};
+
+pub const RATE: Rate = Rate { num: 16, den: 1 };
+
+/// A smooth texture without repetition, moved right by `shift` pixels.
+pub fn texture(dims: Dims, shift: f64) -> RgbFrame {
+    let mut data = Vec::new();
+    for y in 0..dims.height {
+        for x in 0..dims.width {
+            let (x, y) = (f64::from(x) - shift, f64::from(y));
+            let wave = |a: f64, b: f64, c: f64| (x * a + y * b + c).sin();
+            for channel in 0..3 {
+                let c = f64::from(channel) * 1.3;
+                let sum =
+                    wave(0.19, 0.07, c) + wave(-0.11, 0.23, 2.0 * c) + wave(0.31, -0.17, c) * wave(0.053, 0.041, c);
+                data.push((128.0 + 38.0 * sum).round().clamp(0.0, 255.0) as u8);
+            }
+        }
+    }
+    RgbFrame { dims, data }
+}
+
+/// How far the texture has moved in `frame`, to 1/20 pixel, of 0…`most`.
+pub fn shift_of(frame: &RgbFrame, most: f64) -> f64 {
+    let tries = (most * 20.0) as u32;
+    let error = |i: &u32| (middle_error(frame, &texture(frame.dims, f64::from(*i) / 20.0)) * 1e6) as u64;
+    f64::from((0..=tries).min_by_key(error).unwrap()) / 20.0
+}
+
+/// Mean squared error over the middle half, which no edge disturbs.
+pub fn middle_error(a: &RgbFrame, b: &RgbFrame) -> f64 {
+    let (w, h) = (a.dims.width as usize, a.dims.height as usize);
+    let mut sum = 0.0;
+    for y in h / 4..h * 3 / 4 {
+        for x in w / 4 * 3..w * 3 / 4 * 3 {
+            sum += (f64::from(a.data[y * w * 3 + x]) - f64::from(b.data[y * w * 3 + x])).powi(2);
+        }
+    }
+    sum / ((h / 2) * (w / 2) * 3) as f64
+}
+
+pub fn grey(dims: Dims, value: u8) -> RgbFrame {
+    RgbFrame { dims, data: vec![value; dims.pixels() as usize * 3] }
+}
+
+pub fn write_clip(path: &Path, frames: &[RgbFrame]) {
+    let mut writer = RgbWriter::create(path, frames[0].dims, RATE, Intermediate::X264Rgb).unwrap();
+    for frame in frames {
+        writer.write(frame).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+pub fn read_clip(path: &Path) -> Vec<RgbFrame> {
+    RgbReader::open(path).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// A job below `folder` whose guide is `kept` where there is a frame, and neutral grey where there is none.
+pub fn job(folder: &Path, kept: &[Option<RgbFrame>]) -> Job {
+    let dims = kept.iter().flatten().next().map_or(Dims { width: 64, height: 48 }, |frame| frame.dims);
+    let guide: Vec<RgbFrame> = kept.iter().map(|frame| frame.clone().unwrap_or_else(|| grey(dims, 127))).collect();
+    let mask: Vec<RgbFrame> = kept.iter().map(|frame| grey(dims, if frame.is_some() { 0 } else { 255 })).collect();
+    write_clip(&folder.join("guide.mkv"), &guide);
+    write_clip(&folder.join("mask.mkv"), &mask);
+    let total = kept.len() as u32;
+    Job {
+        guide: folder.join("guide.mkv"),
+        mask: folder.join("mask.mkv"),
+        prompt: String::new(),
+        negative_prompt: String::new(),
+        seed: 7,
+        dims,
+        rate: RATE,
+        place: Place { index: 0, of: 1, new: total, overlap: 0, total },
+        settings: serde_json::Value::Null,
+        out: folder.join("out.mkv"),
+        work_dir: folder.to_owned(),
+    }
+}
+
+/// Counts reports; cancels once so many frames are done.
+pub struct Watcher {
+    pub done: AtomicU32,
+    pub cancel_at: u32,
+}
+
+impl Watcher {
+    pub fn patient() -> Self {
+        Self { done: AtomicU32::new(0), cancel_at: u32::MAX }
+    }
+}
+
+impl Progress for Watcher {
+    fn report(&self, done: u32, total: u32) {
+        let before = self.done.swap(done, Ordering::Relaxed);
+        assert!(before < done && done <= total, "{before} {done} {total}");
+    }
+
+    fn cancelled(&self) -> bool {
+        self.done.load(Ordering::Relaxed) >= self.cancel_at
+    }
+}

@@ -1,0 +1,160 @@
+//! What every embedded generator owes the engine.
+
+mod clips;
+
+use clips::{Watcher, grey, job, read_clip, texture, write_clip};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tempfile::tempdir;
+use travel::Dims;
+use travel_generators::{Control, Generator, GeneratorError, by_name, names};
+use travel_media::RgbFrame;
+
+const DIMS: Dims = Dims { width: 64, height: 48 };
+
+fn all() -> impl Iterator<Item = Arc<dyn Generator>> {
+    names().into_iter().map(|name| by_name(name).unwrap())
+}
+
+fn still(shift: f64) -> Option<RgbFrame> {
+    Some(texture(DIMS, shift))
+}
+
+#[test]
+fn kept_frames_are_bit_exact_and_the_count_is_the_jobs() {
+    for generator in all() {
+        let folder = tempdir().unwrap();
+        let kept = [still(0.0), still(1.0), None, None, still(4.0), None, still(5.0), still(9.0)];
+        let job = job(folder.path(), &kept);
+        let watcher = Watcher::patient();
+        let made = generator.generate(&job, &watcher).unwrap();
+        let frames = read_clip(&made.clip);
+        assert_eq!((frames.len(), made.frames, made.dims, made.rate), (8, 8, job.dims, job.rate));
+        assert_eq!(watcher.done.load(Ordering::Relaxed), 8);
+        for (i, (frame, kept)) in frames.iter().zip(&kept).enumerate() {
+            match kept {
+                Some(kept) => assert!(frame == kept, "{:?} frame {i}", generator.describe().name),
+                None => assert!(*frame != grey(DIMS, 127), "{:?} frame {i}", generator.describe().name),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gap_with_one_kept_frame_holds_it() {
+    for generator in all() {
+        let folder = tempdir().unwrap();
+        let job = job(folder.path(), &[None, None, still(0.0), None, still(2.0), None, None, None]);
+        let frames = read_clip(&generator.generate(&job, &Watcher::patient()).unwrap().clip);
+        let (first, last) = (texture(DIMS, 0.0), texture(DIMS, 2.0));
+        assert_eq!(frames.len(), 8);
+        assert!(frames[..3].iter().all(|frame| *frame == first));
+        assert!(frames[4..].iter().all(|frame| *frame == last));
+    }
+}
+
+#[test]
+fn control_clips_of_another_length_are_refused_with_both_numbers() {
+    for generator in all() {
+        let folder = tempdir().unwrap();
+        let job = job(folder.path(), &[still(0.0), None, None, still(2.0)]);
+        for (control, path) in [(Control::Mask, &job.mask), (Control::Guide, &job.guide)] {
+            let good = read_clip(path);
+            for (frames, told) in [(3, "has 3 frames, the job 4"), (5, "has at least 5 frames, the job 4")] {
+                let clip: Vec<_> = good.iter().cycle().take(frames).cloned().collect();
+                write_clip(path, &clip);
+                let error = generator.generate(&job, &Watcher::patient()).unwrap_err();
+                assert_eq!(error.to_string(), format!("the {control} {told}"));
+                assert!(!error.is_retryable() && !job.out.exists());
+            }
+            write_clip(path, &good);
+        }
+    }
+}
+
+#[test]
+fn control_clips_of_another_size_are_refused_with_both_sizes() {
+    for generator in all() {
+        let folder = tempdir().unwrap();
+        let mut job = job(folder.path(), &[still(0.0), None, still(2.0)]);
+        job.dims = Dims { width: 64, height: 64 };
+        let error = generator.generate(&job, &Watcher::patient()).unwrap_err();
+        assert_eq!(error.to_string(), "frame 0 of the mask is 64x48, the job 64x64");
+    }
+}
+
+#[test]
+fn a_mask_that_keeps_nothing_leaves_nothing_to_go_by() {
+    for generator in all() {
+        let folder = tempdir().unwrap();
+        let job = job(folder.path(), &[None, None, None]);
+        let error = generator.generate(&job, &Watcher::patient()).unwrap_err();
+        assert!(matches!(error, GeneratorError::NothingToGoBy { frames: 3 }), "{error}");
+    }
+}
+
+#[test]
+fn an_unreadable_guide_is_named_and_worth_another_attempt() {
+    for generator in all() {
+        let folder = tempdir().unwrap();
+        let mut job = job(folder.path(), &[still(0.0), None, still(2.0)]);
+        job.guide = folder.path().join("nowhere.mkv");
+        let error = generator.generate(&job, &Watcher::patient()).unwrap_err();
+        assert!(error.to_string().contains("nowhere.mkv") && error.is_retryable(), "{error}");
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}
+
+#[test]
+fn lengths_and_sizes_off_the_grid_are_refused() {
+    for generator in all() {
+        let folder = tempdir().unwrap();
+        let mut job = job(folder.path(), &[still(0.0), None, still(2.0)]);
+        job.place.total = 1;
+        let error = generator.generate(&job, &Watcher::patient()).unwrap_err();
+        assert!(matches!(error, GeneratorError::OffGrid { frames: 1, .. }), "{error}");
+        job.dims = Dims { width: 63, height: 48 };
+        let error = generator.generate(&job, &Watcher::patient()).unwrap_err();
+        assert!(matches!(error, GeneratorError::OffGrid { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_cancelled_job_ends_at_once_and_leaves_no_clip() {
+    for generator in all() {
+        let folder = tempdir().unwrap();
+        let job = job(folder.path(), &[still(0.0), None, None, None, still(2.0)]);
+        let watcher = Watcher { done: AtomicU32::new(0), cancel_at: 2 };
+        let error = generator.generate(&job, &watcher).unwrap_err();
+        assert!(matches!(error, GeneratorError::Cancelled { done: 2, total: 5 }), "{error}");
+        assert!(!error.is_retryable() && !job.out.exists());
+    }
+}
+
+#[test]
+fn bad_settings_are_refused_with_the_place() {
+    for generator in all() {
+        for (settings, place) in
+            [(json!({"easing": "wild"}), "/easing"), (json!({"strenght": 1}), "/strenght"), (json!(3), "")]
+        {
+            match generator.check_settings(&settings) {
+                Err(GeneratorError::BadSettings { pointer, .. }) => assert_eq!(pointer, place),
+                other => panic!("{settings}: {other:?}"),
+            }
+        }
+        generator.check_settings(&json!({"easing": "ease_out_sine"})).unwrap();
+        assert_eq!(generator.describe().settings_schema["properties"]["easing"]["enum"][0], "linear");
+    }
+}
+
+#[test]
+fn the_same_job_gives_the_same_frames() {
+    for generator in all() {
+        let folder = tempdir().unwrap();
+        let job = job(folder.path(), &[still(0.0), None, None, still(3.0)]);
+        let first = read_clip(&generator.generate(&job, &Watcher::patient()).unwrap().clip);
+        let second = read_clip(&generator.generate(&job, &Watcher::patient()).unwrap().clip);
+        assert!(first == second);
+    }
+}

@@ -1,0 +1,50 @@
+//! Frames, clips, guide and mask rendering, stitching: the only room that touches FFmpeg.
+//!
+//! Pixels are RGB (packed, 8 bits, full range) for guides, generators and people, and planar Y′CbCr 4:2:0 (BT.709,
+//! limited range) inside a stitch. Whoever converts between them does it here, once, with correct rounding; the default
+//! flags of swscale, which cost 17–20 code values in ten generations, are never used.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`frame`], [`still`] | one picture; reading pictures of any kind |
+//! | [`probe`], [`reader`], [`writer`] | clips: counted, read, written without loss |
+//! | [`medium`] | what a plan's ids mean |
+//! | [`guide`] | a guide plan → guide and mask clips |
+//! | [`joins`] | colour statistics of joins, for the cross-fade policy |
+//! | [`stitch`], [`settings`] | an edit list → the film; how it is encoded |
+//! | [`adjust`], [`sheet`] | the post pass; contact sheets |
+//! | [`watch`], [`error`] | progress and cancelling; what can go wrong |
+
+pub mod adjust;
+mod clip;
+pub mod error;
+mod film;
+pub mod frame;
+pub mod guide;
+pub mod joins;
+pub mod medium;
+mod output;
+mod pixels;
+pub mod probe;
+pub mod reader;
+pub mod settings;
+pub mod sheet;
+pub mod still;
+pub mod stitch;
+pub mod watch;
+pub mod writer;
+
+pub use adjust::adjust_clip;
+pub use error::MediaError;
+pub use frame::{RgbFrame, encode_png, save_png};
+pub use guide::render_guide;
+pub use joins::{ClipSource, measure_joins};
+pub use medium::{MediaSet, Source};
+pub use probe::{ClipInfo, probe, probe_at};
+pub use reader::RgbReader;
+pub use settings::{Codec, Encode, Intermediate, Preset};
+pub use sheet::contact_sheet;
+pub use still::load_still;
+pub use stitch::stitch;
+pub use watch::{Unwatched, Watch};
+pub use writer::RgbWriter;

@@ -1,0 +1,97 @@
+//! An edit list → the film: one stream, one encode.
+//!
+//! Memory does not grow with the number or the length of clips. A clip's decoder is opened when the list reaches it and
+//! closed after its last step; two are open during a join. Composing runs ahead of the encoder by a few frames on a thread
+//! of its own.
+
+mod composer;
+
+use crate::error::MediaError;
+use crate::film::depth::Depth;
+use crate::medium::MediaSet;
+use crate::output::{Output, Recipe};
+use crate::probe::ClipInfo;
+use crate::settings::{Codec, Encode};
+use crate::watch::{Watch, step};
+use composer::compose;
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use travel::crossfade::{Plan, Request};
+use travel::{Dims, Rate};
+
+/// Frames that composing may run ahead of the encoder: enough to bridge a join, when two decoders open and two clips are
+/// decoded for one frame of film.
+const AHEAD: usize = 4;
+
+/// Stitches the film: 4:2:0, BT.709 limited and tagged so, MP4 with the index in front, constant rate, closed GOPs. The same
+/// inputs, plan and settings give the same bytes.
+///
+/// Frames of clips that already are 8-bit 4:2:0, BT.709 limited, of the canvas's size and `rate`, go to the encoder without
+/// any conversion; others are converted once. The plan is checked against the request first. The caller renames `out` into
+/// place; on any error it is removed.
+///
+/// # Errors
+/// [`MediaError::Plan`], [`MediaError::UnusableSize`], [`MediaError::UnknownMedium`], [`MediaError::NotAClip`]; those of
+/// reading a clip; [`MediaError::EncoderRefused`], [`MediaError::DiskFull`], [`MediaError::Unwritable`];
+/// [`MediaError::Cancelled`].
+#[expect(clippy::too_many_arguments, reason = "each is a separate agreement of the film")]
+pub fn stitch(
+    plan: &Plan,
+    request: &Request,
+    clips: &MediaSet,
+    canvas: Dims,
+    rate: Rate,
+    encode: &Encode,
+    out: &Path,
+    on: &dyn Watch,
+) -> Result<ClipInfo, MediaError> {
+    plan.check(request)?;
+    canvas.check_encodable().map_err(|reason| MediaError::UnusableSize { path: out.to_owned(), reason })?;
+    let total = request.film_frames();
+    let depth = if encode.ten_bit { Depth::Ten } else { Depth::Eight };
+    let mut film = Output::create(out, &recipe(encode, depth, canvas, rate))?;
+    let (ready, frames) = sync_channel(AHEAD);
+    std::thread::scope(|threads| {
+        threads.spawn(move || {
+            let composed = compose(plan, clips, canvas, rate, depth, out, &mut |frame| ready.send(Ok(frame)).is_ok());
+            if let Err(error) = composed {
+                // The encoding side may be gone already, and then has an error of its own.
+                let _gone = ready.send(Err(error));
+            }
+        });
+        // Moved in, so that an error here lets the composing thread see that nobody listens.
+        for frame in frames {
+            film.write(frame?)?;
+            step(on, film.frames().into(), total)?;
+        }
+        Ok::<(), MediaError>(())
+    })?;
+    let frames = film.frames();
+    if u64::from(frames) != total {
+        let wanted = u32::try_from(total).unwrap_or(u32::MAX);
+        return Err(MediaError::WrongCount { path: out.to_owned(), found: frames, wanted });
+    }
+    let frames = film.finish()?;
+    Ok(ClipInfo { dims: canvas, frames, rate: rate.reduced(), constant_rate: true, lossless_rgb: false })
+}
+
+fn recipe(encode: &Encode, depth: Depth, dims: Dims, rate: Rate) -> Recipe {
+    let mut options = vec![("preset", encode.preset.name().to_owned()), ("crf", encode.crf.to_string())];
+    if encode.codec == Codec::Hevc {
+        // x265 opens GOPs by default, and sizes its pool by the machine.
+        let threads = encode.threads.clamp(1, 16);
+        options.push(("x265-params", format!("open-gop=0:pools={threads}:frame-threads={threads}:log-level=none")));
+    }
+    Recipe {
+        encoder: encode.codec.encoder(),
+        options,
+        container: "mp4",
+        muxer: vec![("movflags", "+faststart".to_owned())],
+        tag: (encode.codec == Codec::Hevc).then_some(*b"hvc1"),
+        pixel: depth.pixel(),
+        dims,
+        rate,
+        threads: encode.threads,
+        gop: None,
+    }
+}

@@ -1,0 +1,112 @@
+//! The edit list, step by step, as frames of film.
+
+use crate::error::MediaError;
+use crate::film::blend::{Side, mixed, toned};
+use crate::film::depth::Depth;
+use crate::film::footage::Footage;
+use crate::film::levels::Levels;
+use crate::medium::MediaSet;
+use std::collections::BTreeMap;
+use std::path::Path;
+use travel::crossfade::{Blend, Copy, Plan, Step};
+use travel::{Dims, MediumId, Rate};
+
+/// Hands every frame of the film to `put`, in order, until it answers that nobody wants more. `out` names the film in
+/// errors.
+pub(super) fn compose(
+    plan: &Plan,
+    clips: &MediaSet,
+    canvas: Dims,
+    rate: Rate,
+    depth: Depth,
+    out: &Path,
+    put: &mut dyn FnMut(ffmpeg_next::frame::Video) -> bool,
+) -> Result<(), MediaError> {
+    let last_use = last_use(plan);
+    let mut reel = Reel { clips, canvas, rate, open: BTreeMap::new() };
+    for (i, step) in plan.steps.iter().enumerate() {
+        let wanted = match step {
+            Step::Copy(copy) => copy_step(copy, &mut reel, depth, out, put)?,
+            Step::Blend(blend) => blend_step(blend, &mut reel, depth, out, put)?,
+        };
+        if !wanted {
+            return Ok(());
+        }
+        reel.open.retain(|id, _| last_use.get(id).is_some_and(|last| *last > i));
+    }
+    Ok(())
+}
+
+fn copy_step(
+    copy: &Copy,
+    reel: &mut Reel<'_>,
+    depth: Depth,
+    out: &Path,
+    put: &mut dyn FnMut(ffmpeg_next::frame::Video) -> bool,
+) -> Result<bool, MediaError> {
+    for (i, n) in (0u32..).zip(copy.at.frames()) {
+        let frame = reel.frame(copy.clip, n)?;
+        let levels = Levels::of(copy.tone.as_ref(), i, copy.at.count);
+        if !put(toned(frame, levels.as_ref(), depth, out)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn blend_step(
+    blend: &Blend,
+    reel: &mut Reel<'_>,
+    depth: Depth,
+    out: &Path,
+    put: &mut dyn FnMut(ffmpeg_next::frame::Video) -> bool,
+) -> Result<bool, MediaError> {
+    let count = blend.count;
+    for i in 0..count {
+        let left = reel.frame(blend.left, blend.left_start.saturating_add(i))?;
+        let right = reel.frame(blend.right, blend.right_start.saturating_add(i))?;
+        let left = Side { frame: &left, levels: Levels::of(blend.left_tone.as_ref(), i, count) };
+        let right = Side { frame: &right, levels: Levels::of(blend.right_tone.as_ref(), i, count) };
+        let mixed = mixed(&left, &right, blend.w.at(i, count), blend.sharpen.at(i, count), depth, out)?;
+        if !put(mixed) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The clips that are open.
+struct Reel<'a> {
+    clips: &'a MediaSet,
+    canvas: Dims,
+    rate: Rate,
+    open: BTreeMap<MediumId, Footage>,
+}
+
+impl Reel<'_> {
+    fn frame(&mut self, id: MediumId, n: u32) -> Result<ffmpeg_next::frame::Video, MediaError> {
+        use std::collections::btree_map::Entry;
+        let footage = match self.open.entry(id) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(free) => free.insert(Footage::open(self.clips.clip(id)?, self.canvas, self.rate)?),
+        };
+        footage.frame(n)
+    }
+}
+
+/// The step after which a clip is no longer needed.
+fn last_use(plan: &Plan) -> BTreeMap<MediumId, usize> {
+    let mut last = BTreeMap::new();
+    for (i, step) in plan.steps.iter().enumerate() {
+        match step {
+            Step::Copy(copy) => {
+                last.insert(copy.clip, i);
+            }
+            Step::Blend(blend) => {
+                last.insert(blend.left, i);
+                last.insert(blend.right, i);
+            }
+        }
+    }
+    last
+}

@@ -1,0 +1,44 @@
+//! The job queue: runs, tasks, edges, leases, and one trait over the database that keeps them.
+//!
+//! [`Store`] is the whole face; [`SqliteStore`] is its implementation for one machine. What a task
+//! *does* is opaque here: inputs, outputs and specifications are JSON that the queue stores and
+//! hands back. Nothing in this crate runs a task, reads a clock behind the caller's back, or sleeps.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`store`] | the trait, and what each operation promises |
+//! | [`submission`] | what a caller hands in: runs, tasks, edges, artifacts |
+//! | [`claim`] | taking work: workers, claims, heartbeats |
+//! | [`completion`] | giving work back: success, failure, and their outcomes |
+//! | [`view`] | what a reader sees |
+//! | [`ids`], [`state`] | the newtypes and the closed sets of states |
+//! | [`backoff`], [`clock`], [`limits`] | time: delays, its source, every number |
+//! | [`host_lock`] | one working host a database |
+//! | [`sqlite`] | the database |
+
+pub mod backoff;
+pub mod claim;
+pub mod clock;
+pub mod completion;
+mod error;
+pub mod host_lock;
+pub mod ids;
+pub mod limits;
+pub mod sqlite;
+pub mod state;
+pub mod store;
+pub mod submission;
+pub mod view;
+
+pub use backoff::backoff;
+pub use claim::{Beat, BeatAnswer, ClaimRequest, Claimed, Incarnation, NewWorker, Parent};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use completion::{Cancelled, EmittedTask, Failed, Failure, Finish, Finished, NewEvent, Recovered, Retry, Revived};
+pub use error::{Cause, QueueError, Result};
+pub use host_lock::HostLock;
+pub use ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerId};
+pub use sqlite::SqliteStore;
+pub use state::{AttemptOutcome, EventKind, OnDepFailure, RunState, TaskState};
+pub use store::Store;
+pub use submission::{LaneSettings, NewRun, NewTask, SlotArtifact, Submitted};
+pub use view::{ArtifactRef, AttemptView, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};

@@ -1,0 +1,95 @@
+//! Opening the file: which pragmas, in which order, and what is refused before anything is read.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
+
+use super::fault::{Fault, Outcome, words};
+use super::migration;
+use crate::error::{QueueError, Result};
+use crate::limits::{BUSY_TIMEOUT, JOURNAL_SIZE_LIMIT};
+
+/// Versions 3.7.0 to 3.51.2 can corrupt a database when its write-ahead log is reset.
+const OLDEST_LIBRARY: i32 = 3_051_003;
+const OLDEST_LIBRARY_TEXT: &str = "3.51.3";
+
+/// Statements that a connection keeps prepared; there are about sixty.
+const STATEMENT_CACHE: usize = 128;
+
+/// Opens the one connection that may write; makes the file, its folder and its tables if need be.
+pub(super) fn open_writer(path: &Path) -> Result<Connection> {
+    refuse_old_library()?;
+    make_folder(path)?;
+    // SQLite opens a file that it may not write for reading only, without a word; and root may
+    // write anything, so the permission bits are asked as well: they are somebody's wish.
+    if std::fs::metadata(path).is_ok_and(|file| file.permissions().readonly()) {
+        return Err(QueueError::ReadOnly(path.to_owned()));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = open(path, flags)?;
+    prepare_writer(&mut connection, path).map_err(|fault| fault.at(path))?;
+    Ok(connection)
+}
+
+fn prepare_writer(connection: &mut Connection, path: &Path) -> Outcome<()> {
+    if connection.is_readonly(MAIN_DB)? {
+        return Err(QueueError::ReadOnly(path.to_owned()).into());
+    }
+    migration::refuse_others(connection, path)?;
+    let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if journal != "wal" {
+        return Err(QueueError::CannotOpen {
+            path: path.to_owned(),
+            cause: words(format!("its file system does not support write-ahead logging (journal mode {journal:?})")),
+        }
+        .into());
+    }
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "journal_size_limit", i64::try_from(JOURNAL_SIZE_LIMIT).unwrap_or(i64::MAX))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // macOS: without these, fsync does not reach the disk.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    migration::migrate(connection, path)
+}
+
+/// Opens a connection that can only read a database which is there already.
+pub(super) fn open_reader(path: &Path) -> Result<Connection> {
+    refuse_old_library()?;
+    if !path.exists() {
+        return Err(QueueError::Missing(path.to_owned()));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = open(path, flags)?;
+    migration::refuse_others(&connection, path)
+        .and_then(|()| migration::refuse_older(&connection, path))
+        .map_err(|fault| fault.at(path))?;
+    Ok(connection)
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    let opened = || -> std::result::Result<Connection, rusqlite::Error> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        // Before any other statement: the first one may already meet another process' lock.
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+        Ok(connection)
+    };
+    opened().map_err(|error| Fault::from(error).at(path))
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(folder)
+        .map_err(|cause| QueueError::Folder { path: folder.to_owned(), cause: Arc::new(cause) })
+}
+
+fn refuse_old_library() -> Result<()> {
+    if rusqlite::version_number() >= OLDEST_LIBRARY {
+        return Ok(());
+    }
+    Err(QueueError::LibraryTooOld { found: rusqlite::version().to_owned(), needed: OLDEST_LIBRARY_TEXT })
+}

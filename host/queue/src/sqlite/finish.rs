@@ -1,0 +1,162 @@
+//! Giving work back. Each of these is one operation in one transaction: the fence comes first, and
+//! a stale token changes nothing.
+
+use rusqlite::params;
+use serde_json::{Value, json};
+
+use super::columns::change;
+use super::fault::Outcome;
+use super::ledger::{Held, close, close_cancelled, end_attempt, event, fence, give_up, release_children, settle};
+use super::parcel::{self, TaskParcel};
+use super::submit::{add_artifacts, add_tasks, tell_added};
+use super::writer::Tx;
+use crate::completion::{Failed, Failure, Finish, Finished, Retry};
+use crate::error::Result;
+use crate::ids::{LeaseToken, TaskId, TimestampMs};
+use crate::state::{AttemptOutcome, EventKind, TaskState};
+use crate::submission::SlotArtifact;
+
+/// A success that may be written down as it is.
+pub(super) struct FinishParcel {
+    task: TaskId,
+    token: LeaseToken,
+    output: String,
+    artifacts: Vec<SlotArtifact>,
+    emitted: Vec<TaskParcel>,
+    events: Vec<Value>,
+    run_output: Option<String>,
+}
+
+pub(super) fn prepare(finish: Finish) -> Result<FinishParcel> {
+    parcel::artifacts(&finish.artifacts)?;
+    let mut events = Vec::with_capacity(finish.events.len());
+    for new in finish.events {
+        parcel::name("an event's label", &new.label)?;
+        parcel::payload("an event's data", &new.data)?;
+        events.push(json!({"label": new.label, "data": new.data}));
+    }
+    Ok(FinishParcel {
+        task: finish.task,
+        token: finish.token,
+        output: parcel::payload("a task's output", &finish.output)?,
+        artifacts: finish.artifacts,
+        emitted: parcel::tasks(finish.emitted)?,
+        events,
+        run_output: finish.run_output.map(|output| parcel::payload("a run's output", &output)).transpose()?,
+    })
+}
+
+pub(super) fn succeed(tx: &Tx<'_>, finish: &FinishParcel) -> Outcome<Finished> {
+    let held = fence(tx, finish.task, finish.token)?;
+    if held.cancelled {
+        // Its children are cancelled already. Were it taken for done, a retry of the run would
+        // find nothing left to do.
+        return Ok(Finished {
+            state: TaskState::Cancelled,
+            run_state: close_cancelled(tx, &held)?,
+            emitted: Vec::new(),
+            released: Vec::new(),
+        });
+    }
+    end_attempt(tx, &held, AttemptOutcome::Succeeded, None)?;
+    close(tx, &held, TaskState::Succeeded, None)?;
+    change(tx.sql, "UPDATE task_io SET output = ?2 WHERE task_id = ?1", params![held.task, finish.output])?;
+    add_artifacts(tx, held.tenant, held.task, "made", &finish.artifacts)?;
+    for data in &finish.events {
+        event(tx, held.run, Some(held.task), EventKind::Reported, data)?;
+    }
+    event(tx, held.run, Some(held.task), EventKind::TaskSucceeded, &Value::Null)?;
+    // Before the new tasks: their counters leave out this task, which is over, so they must not
+    // be counted down for it.
+    let mut released = release_children(tx, held.task)?;
+    let added = add_tasks(tx, held.run, held.tenant, &finish.emitted)?;
+    tell_added(tx, held.run, &added)?;
+    released.extend(added.ready);
+    if let Some(output) = &finish.run_output {
+        change(tx.sql, "UPDATE run_io SET output = ?2 WHERE run_id = ?1", params![held.run, output])?;
+    }
+    Ok(Finished { state: TaskState::Succeeded, run_state: settle(tx, held.run)?, emitted: added.tasks, released })
+}
+
+pub(super) fn fail(tx: &Tx<'_>, failure: &Failure) -> Outcome<Failed> {
+    let held = fence(tx, failure.task, failure.token)?;
+    if held.cancelled {
+        return Ok(Failed {
+            state: TaskState::Cancelled,
+            retry_at: None,
+            run_state: close_cancelled(tx, &held)?,
+            skipped: Vec::new(),
+            released: Vec::new(),
+        });
+    }
+    let error = parcel::error_text(&failure.error);
+    end_attempt(tx, &held, AttemptOutcome::Failed, Some(&error))?;
+    let failures = held.failures.saturating_add(1);
+    change(tx.sql, "UPDATE task SET failures = ?2 WHERE id = ?1", params![held.task, failures])?;
+    match failure.retry {
+        Retry::After(delay) if failures < held.max_attempts => {
+            let retry_at = tx.now.after(delay);
+            let state = put_back(tx, &held, TaskState::Scheduled, retry_at, Some(&error))?;
+            let data = json!({
+                "code": failure.code, "error": error, "attempt": failures, "retry_at": retry_at,
+            });
+            event(tx, held.run, Some(held.task), EventKind::TaskRetrying, &data)?;
+            Ok(Failed {
+                state,
+                retry_at: Some(retry_at),
+                run_state: settle(tx, held.run)?,
+                skipped: Vec::new(),
+                released: Vec::new(),
+            })
+        }
+        Retry::After(_) | Retry::Never => {
+            let aftermath = give_up(tx, &held, &failure.code, &error)?;
+            Ok(Failed {
+                state: TaskState::Failed,
+                retry_at: None,
+                run_state: settle(tx, held.run)?,
+                skipped: aftermath.skipped,
+                released: aftermath.released,
+            })
+        }
+    }
+}
+
+pub(super) fn release(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcome<()> {
+    let held = fence(tx, task, token)?;
+    if held.cancelled {
+        close_cancelled(tx, &held)?;
+        return Ok(());
+    }
+    end_attempt(tx, &held, AttemptOutcome::Released, None)?;
+    back_to_ready(tx, &held)?;
+    event(tx, held.run, Some(held.task), EventKind::TaskReleased, &Value::Null)
+}
+
+/// Puts a running task back in the line, at the place that it had.
+pub(super) fn back_to_ready(tx: &Tx<'_>, held: &Held) -> Outcome<()> {
+    put_back(tx, held, TaskState::Ready, held.ready_at, None).map(|_| ())
+}
+
+/// Makes a running task wait again. A retry of its run may have opened a failed parent while it
+/// ran; it waits for that one first.
+fn put_back(
+    tx: &Tx<'_>,
+    held: &Held,
+    state: TaskState,
+    ready_at: TimestampMs,
+    error: Option<&str>,
+) -> Outcome<TaskState> {
+    let open: i64 = tx.sql.prepare_cached(OPEN_PARENTS)?.query_row([held.task], |row| row.get(0))?;
+    let state = if open > 0 { TaskState::Blocked } else { state };
+    change(
+        tx.sql,
+        "UPDATE task SET state = ?2, pending_deps = ?3, ready_at = ?4, error = ?5,
+                worker_id = NULL, lease_until = NULL WHERE id = ?1",
+        params![held.task, state, open, ready_at, error],
+    )?;
+    Ok(state)
+}
+
+const OPEN_PARENTS: &str = "SELECT count(*) FROM task_dep d JOIN task p ON p.id = d.parent_id
+  WHERE d.child_id = ?1 AND p.finished_at IS NULL";

@@ -1,0 +1,58 @@
+//! Taking back the work of workers that vanished.
+
+use rusqlite::params;
+use serde_json::json;
+
+use super::claim::require_active;
+use super::columns::change;
+use super::fault::Outcome;
+use super::finish::back_to_ready;
+use super::ledger::{Held, close_cancelled, end_attempt, event, give_up, held_tasks, settle};
+use super::writer::Tx;
+use crate::completion::Recovered;
+use crate::ids::WorkerId;
+use crate::limits::MAX_LOST;
+use crate::state::{AttemptOutcome, EventKind};
+
+pub(super) const HELD_BY_OTHERS: &str = "SELECT id, lease_token FROM task WHERE state = 'running' AND worker_id <> ?1";
+pub(super) const LEASE_OVER: &str = "SELECT id, lease_token FROM task WHERE state = 'running' AND lease_until < ?1";
+
+/// Takes back all that others hold; they are dead.
+pub(super) fn recover(tx: &Tx<'_>, worker: WorkerId) -> Outcome<Recovered> {
+    require_active(tx, worker)?;
+    change(tx.sql, "UPDATE worker SET state = 'gone' WHERE id <> ?1 AND state = 'active'", [worker])?;
+    let held = held_tasks(tx, HELD_BY_OTHERS, [worker])?;
+    take_back(tx, held, "its worker process ended without a word")
+}
+
+/// Takes back all whose lease is over.
+pub(super) fn expire_leases(tx: &Tx<'_>) -> Outcome<Recovered> {
+    let held = held_tasks(tx, LEASE_OVER, [tx.now])?;
+    take_back(tx, held, "its worker gave no sign of life until the lease was over")
+}
+
+fn take_back(tx: &Tx<'_>, tasks: Vec<Held>, why: &str) -> Outcome<Recovered> {
+    let mut recovered = Recovered::default();
+    for held in tasks {
+        if held.cancelled {
+            close_cancelled(tx, &held)?;
+            recovered.cancelled.push(held.task);
+            continue;
+        }
+        end_attempt(tx, &held, AttemptOutcome::Lost, Some(why))?;
+        let lost = held.lost.saturating_add(1);
+        change(tx.sql, "UPDATE task SET lost = ?2 WHERE id = ?1", params![held.task, lost])?;
+        event(tx, held.run, Some(held.task), EventKind::TaskLost, &json!({"lost": lost, "why": why}))?;
+        if lost < MAX_LOST {
+            back_to_ready(tx, &held)?;
+            recovered.requeued.push(held.task);
+        } else {
+            let error =
+                format!("{lost} worker processes vanished while they ran it ({why}): it probably makes them crash");
+            give_up(tx, &held, "poison", &error)?;
+            settle(tx, held.run)?;
+            recovered.poisoned.push(held.task);
+        }
+    }
+    Ok(recovered)
+}

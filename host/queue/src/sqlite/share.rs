@@ -1,0 +1,48 @@
+//! The fair share: weights, limits, and every lane's place.
+
+use rusqlite::{Connection, params};
+
+use super::columns::{all, change};
+use super::fault::Outcome;
+use super::submit::tenant;
+use super::writer::Tx;
+use crate::submission::LaneSettings;
+use crate::view::LaneView;
+
+pub(super) fn set_weight(tx: &Tx<'_>, name: &str, weight: u32) -> Outcome<()> {
+    let id = tenant(tx, name)?;
+    change(tx.sql, "UPDATE tenant SET weight = ?2 WHERE id = ?1", params![id, weight])?;
+    Ok(())
+}
+
+pub(super) fn set_lane(tx: &Tx<'_>, settings: &LaneSettings) -> Outcome<()> {
+    let id = tenant(tx, &settings.tenant)?;
+    change(
+        tx.sql,
+        "INSERT INTO lane(pool, tenant_id, max_running, paused) VALUES(?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET max_running = excluded.max_running, paused = excluded.paused",
+        params![settings.pool, id, settings.max_running, settings.paused],
+    )?;
+    Ok(())
+}
+
+pub(super) fn lanes(sql: &Connection) -> Outcome<Vec<LaneView>> {
+    all(
+        sql,
+        "SELECT l.pool, t.name, t.weight, l.ready, l.running, l.max_running, l.paused, l.vtime
+           FROM lane l JOIN tenant t ON t.id = l.tenant_id ORDER BY l.pool, l.vtime, t.name",
+        [],
+        |row| {
+            Ok(LaneView {
+                pool: row.get(0)?,
+                tenant: row.get(1)?,
+                weight: row.get(2)?,
+                ready: row.get(3)?,
+                running: row.get(4)?,
+                max_running: row.get(5)?,
+                paused: row.get(6)?,
+                vtime: row.get(7)?,
+            })
+        },
+    )
+}

@@ -1,0 +1,178 @@
+//! What can only be seen from inside: plans, statements, and a database that fails underneath.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::writer::{Effect, Writer};
+use super::{SqliteStore, check, claim, connection, recover, submit};
+use crate::clock::SystemClock;
+use crate::error::QueueError;
+use crate::store::Store;
+use crate::submission::{NewRun, NewTask};
+use crate::view::RunFilter;
+
+fn database(folder: &tempfile::TempDir) -> Connection {
+    connection::open_writer(&folder.path().join("queue.db")).unwrap()
+}
+
+fn plan(sql: &Connection, query: &str) -> String {
+    let mut statement = sql.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+    for index in 1..=statement.parameter_count() {
+        statement.raw_bind_parameter(index, 1).unwrap();
+    }
+    let mut rows = statement.raw_query();
+    let mut plan = String::new();
+    while let Some(row) = rows.next().unwrap() {
+        plan.push_str(&row.get::<_, String>(3).unwrap());
+        plan.push('\n');
+    }
+    plan
+}
+
+#[test]
+fn hot_queries_use_their_indexes() {
+    let folder = tempfile::tempdir().unwrap();
+    let sql = database(&folder);
+    for (query, index) in [
+        (claim::PROMOTE, "SEARCH task USING COVERING INDEX task_due (ready_at<?)"),
+        (claim::NEXT_DUE, "SEARCH task USING COVERING INDEX task_due"),
+        (claim::PICK_LANE, "SEARCH lane USING INDEX lane_pick (pool=?)"),
+        (claim::PICK_TASK, "SEARCH task USING INDEX task_ready (pool=? AND tenant_id=?)"),
+        (recover::LEASE_OVER, "SEARCH task USING INDEX task_lease (lease_until<?)"),
+        (recover::HELD_BY_OTHERS, "USING INDEX task_"),
+    ] {
+        let plan = plan(&sql, query);
+        assert!(plan.contains(index), "{query}\nwants {index}\nhas {plan}");
+    }
+    // The window must come from the index in order; only its few rows are sorted.
+    let pick = plan(&sql, claim::PICK_TASK);
+    assert_eq!(pick.matches("USE TEMP B-TREE").count(), 1, "{pick}");
+    assert!(!plan(&sql, claim::PICK_LANE).contains("TEMP B-TREE"));
+}
+
+/// The string literals of a source file, escapes resolved as far as SQL uses them.
+fn literals(source: &str) -> Vec<String> {
+    let code: Vec<&str> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n").replace("\\\"", "\u{1}");
+    let parts = code.split('"').skip(1).step_by(2);
+    parts.map(|part| part.replace('\u{1}', "\"")).collect()
+}
+
+#[test]
+fn every_statement_prepares() {
+    let folder = tempfile::tempdir().unwrap();
+    let sql = database(&folder);
+    let mut prepared = 0;
+    for source in [
+        include_str!("cancel.rs"),
+        include_str!("check.rs"),
+        include_str!("claim.rs"),
+        include_str!("finish.rs"),
+        include_str!("ledger.rs"),
+        include_str!("read_runs.rs"),
+        include_str!("read_tasks.rs"),
+        include_str!("recover.rs"),
+        include_str!("share.rs"),
+        include_str!("submit.rs"),
+    ] {
+        let mut head = String::new();
+        for literal in literals(source) {
+            let statement = match literal.split_whitespace().next() {
+                Some("SELECT") if literal.ends_with(' ') => {
+                    head = literal;
+                    continue;
+                }
+                Some("WHERE") => format!("{head}{literal}"),
+                Some("SELECT" | "INSERT" | "UPDATE" | "WITH") => literal,
+                _ => continue,
+            };
+            if let Err(error) = sql.prepare(&statement) {
+                panic!("{error}\n{statement}");
+            }
+            prepared += 1;
+        }
+    }
+    assert!(prepared > 60, "only {prepared} statements were found");
+    assert_eq!(check::check(&sql).unwrap(), []);
+}
+
+fn open(path: &Path) -> SqliteStore {
+    SqliteStore::open_for_submit(path, Arc::new(SystemClock)).unwrap()
+}
+
+fn run(bytes: usize) -> NewRun {
+    NewRun::new("studio", "alps", json!("x".repeat(bytes))).task(NewTask::new("a", "k", "gpu", json!(null)))
+}
+
+fn pragma(store: &SqliteStore, statement: &'static str) {
+    store
+        .writer
+        .call(Effect::SignOfLife, move |tx| {
+            let mut prepared = tx.sql.prepare(statement)?;
+            let mut rows = prepared.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_full_disk_is_told_and_survived() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("queue.db"));
+    store.submit(run(10)).unwrap();
+    pragma(&store, "PRAGMA max_page_count = 60");
+    let full = store.submit(run(1_000_000)).unwrap_err();
+    assert!(matches!(full, QueueError::DiskFull(_)), "{full:?}");
+    assert!(full.is_retryable());
+    store.submit(run(10)).unwrap();
+    pragma(&store, "PRAGMA max_page_count = 100000");
+    store.submit(run(1_000_000)).unwrap();
+    assert_eq!(store.runs(&RunFilter::default(), 10).unwrap().len(), 3);
+    assert_eq!(store.check().unwrap(), []);
+}
+
+#[test]
+fn a_file_system_that_turns_read_only_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let sql = database(&folder);
+    sql.execute_batch("PRAGMA query_only = ON").unwrap();
+    let clock = Arc::new(SystemClock);
+    let writer = Writer::start(sql, Arc::new(path.clone()), clock, 0).unwrap();
+    let refused = writer.call(Effect::State, |tx| submit::tenant(tx, "studio")).unwrap_err();
+    assert!(matches!(&refused, QueueError::ReadOnly(at) if *at == path), "{refused:?}");
+}
+
+#[test]
+fn a_writer_that_waits_too_long_for_another_is_told_to_try_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let store = open(&path);
+    pragma(&store, "PRAGMA busy_timeout = 1");
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let busy = store.submit(run(10)).unwrap_err();
+    assert!(matches!(busy, QueueError::Busy { .. }) && busy.is_retryable(), "{busy:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    store.submit(run(10)).unwrap();
+}
+
+#[test]
+fn heartbeats_do_not_wait_for_the_disk_and_changes_of_state_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("queue.db"));
+    let level = |effect| {
+        store
+            .writer
+            .call(effect, |tx| Ok(tx.sql.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))?))
+            .unwrap()
+    };
+    let (full, normal) = (2, 1);
+    assert_eq!(level(Effect::State), full);
+    assert_eq!(level(Effect::SignOfLife), normal);
+    assert_eq!(level(Effect::State), full);
+}

@@ -1,0 +1,107 @@
+//! The trait over the database, and what each operation promises.
+//!
+//! Every operation blocks its thread until its change is durable; call it from plain threads or
+//! through `spawn_blocking`. Each is one transaction: after an error nothing was changed. Times
+//! come from the clock that the store was opened with.
+
+use tokio::sync::watch;
+
+use crate::claim::{Beat, BeatAnswer, ClaimRequest, Claimed, NewWorker};
+use crate::completion::{Cancelled, Failed, Failure, Finish, Finished, Recovered, Revived};
+use crate::error::Result;
+use crate::ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerId};
+use crate::submission::{LaneSettings, NewRun, Submitted};
+use crate::view::{ArtifactRef, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};
+
+/// The queue.
+pub trait Store: Send + Sync {
+    /// Accepts a run. With an idempotency key that its tenant has used before, gives that run back
+    /// and adds nothing.
+    fn submit(&self, run: NewRun) -> Result<Submitted>;
+
+    /// Adds a worker. Each start of a process registers anew.
+    fn register_worker(&self, worker: NewWorker) -> Result<WorkerId>;
+
+    /// Takes back everything that workers other than `worker` hold, at once, and lets none of them
+    /// claim again. Only for a caller that knows all others to be dead, such as the holder of the
+    /// [`crate::HostLock`].
+    ///
+    /// A lost attempt is not a failed one: it adds to the task's `lost`, not to its `failures`, and
+    /// after [`crate::limits::MAX_LOST`] the task is given up as poison.
+    fn recover(&self, worker: WorkerId) -> Result<Recovered>;
+
+    /// Takes back every task whose lease has run out, likewise.
+    fn expire_leases(&self) -> Result<Recovered>;
+
+    /// Gives the next task to a worker: from the first pool that has one, of the tenant that is
+    /// furthest behind its fair share there, by priority and age. Tasks whose delay is over are
+    /// made ready first.
+    fn claim(&self, request: ClaimRequest) -> Result<Option<Claimed>>;
+
+    /// Renews leases and records progress; answers in the order of `beats`. Durable against a
+    /// killed process at once, against power failure with the next change of a state.
+    fn heartbeat(&self, worker: WorkerId, beats: Vec<Beat>) -> Result<Vec<BeatAnswer>>;
+
+    /// Finishes a task and does all that follows from it: artifacts, emitted tasks, edges,
+    /// children, run, events. Fails with [`crate::QueueError::Stale`] when the token is not the
+    /// newest or the task does not run; the work must be dropped then.
+    fn succeed(&self, finish: Finish) -> Result<Finished>;
+
+    /// Ends an attempt without a result: to be retried, given up (children are skipped or run
+    /// without it), or, when its run was cancelled, cancelled. Stale like [`Store::succeed`].
+    fn fail(&self, failure: Failure) -> Result<Failed>;
+
+    /// Hands a running task back as ready (or cancelled, when its run was cancelled); counts as
+    /// no attempt. Answers with an error like [`Store::succeed`] when stale.
+    fn release(&self, task: TaskId, token: LeaseToken) -> Result<()>;
+
+    /// Cancels what has not started and asks what runs to stop. Cancelling a run that is over
+    /// changes nothing.
+    fn cancel_run(&self, run: RunId) -> Result<Cancelled>;
+
+    /// Sets a run going again: failed, cancelled and skipped tasks are open anew, with all their
+    /// attempts. What succeeded stays as it is.
+    fn retry_run(&self, run: RunId) -> Result<Revived>;
+
+    /// Sets a tenant's weight in the fair share, 1 to [`crate::limits::MAX_WEIGHT`]; the tenant is
+    /// made when it is new.
+    fn set_weight(&self, tenant: &str, weight: u32) -> Result<()>;
+
+    /// Limits or pauses a tenant in one pool.
+    fn set_lane(&self, settings: LaneSettings) -> Result<()>;
+
+    /// When the next delayed task is due; a worker with free places wakes up then.
+    fn next_wakeup(&self) -> Result<Option<TimestampMs>>;
+
+    /// A number that grows after every commit that changed a state, also by other processes.
+    /// Heartbeats do not count, unless another process sent them. Subscribe first, then read, then
+    /// wait: nothing is missed so. Other processes are watched from the first subscription on. The
+    /// channel closes when the store is dropped.
+    fn subscribe(&self) -> watch::Receiver<u64>;
+
+    /// Runs, newest first.
+    fn runs(&self, filter: &RunFilter, limit: u32) -> Result<Vec<RunView>>;
+
+    /// One run.
+    fn run(&self, key: &RunKey) -> Result<RunView>;
+
+    /// The tasks of a run, in the order in which they were added.
+    fn tasks(&self, run: RunId) -> Result<Vec<TaskView>>;
+
+    /// One task with all that belongs to it.
+    fn task(&self, task: TaskId) -> Result<TaskDetail>;
+
+    /// Events of a run after `after`, oldest first, without a gap.
+    fn events(&self, run: RunId, after: Seq, limit: u32) -> Result<Vec<Event>>;
+
+    /// Stored files that rows refer to, by hash, from the one after `after`: what a clean-up of
+    /// the artifact store must keep.
+    fn artifact_refs(&self, after: Option<ArtifactHash>, limit: u32) -> Result<Vec<ArtifactRef>>;
+
+    /// Every tenant's place in every pool.
+    fn lanes(&self) -> Result<Vec<LaneView>>;
+
+    /// Looks for broken rules: counters against states and edges, and the file itself. Reads the
+    /// whole database.
+    fn check(&self) -> Result<Vec<Finding>>;
+}

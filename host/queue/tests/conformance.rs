@@ -1,0 +1,62 @@
+//! The suite, once for each store.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
+
+mod suite;
+
+use std::sync::Arc;
+
+use suite::{Database, graph, leases, share, submission};
+use travel_queue::{Clock, SqliteStore, Store};
+
+struct SqliteFile(tempfile::TempDir);
+
+impl Database for SqliteFile {
+    fn open(&self, clock: Arc<dyn Clock>) -> Box<dyn Store> {
+        Box::new(SqliteStore::open_for_work(self.0.path().join("queue.db"), clock).unwrap())
+    }
+}
+
+macro_rules! sqlite {
+    ($($part:ident: $($case:ident),+;)+) => {$($(
+        #[test]
+        fn $case() {
+            $part::$case(&SqliteFile(tempfile::tempdir().unwrap()));
+        }
+    )+)+};
+}
+
+sqlite! {
+    submission:
+        a_key_used_twice_gives_the_first_run_back,
+        a_run_without_a_key_is_always_new,
+        what_breaks_a_rule_is_refused_and_leaves_nothing,
+        unknown_things_are_named,
+        everything_handed_in_is_handed_out_again,
+        events_have_no_gap_and_are_read_from_any_place;
+    graph:
+        a_task_waits_for_every_parent_and_for_nothing_else,
+        emitted_tasks_hang_on_the_finishing_one_and_on_each_other,
+        a_finish_that_cannot_be_whole_changes_nothing,
+        a_failure_skips_what_waits_for_it_all_the_way_down,
+        an_emitted_child_of_a_failed_task_is_skipped_at_once,
+        a_retried_run_does_again_what_was_not_done,
+        cancelling_stops_what_waits_and_asks_what_runs,
+        a_cancelled_task_may_also_fail_or_be_released;
+    leases:
+        a_stale_answer_changes_nothing,
+        a_dead_host_costs_no_attempt,
+        a_task_that_loses_three_workers_is_poison,
+        a_task_of_a_cancelled_run_is_not_started_again,
+        heartbeats_keep_a_lease_and_silence_ends_it,
+        a_failed_attempt_is_made_again_when_its_time_has_come,
+        a_released_task_is_as_if_it_had_not_been_taken,
+        an_incarnation_registers_once;
+    share:
+        within_a_lane_priority_goes_before_age,
+        pools_are_served_in_the_order_of_the_wish,
+        tenants_are_served_by_weight,
+        what_tasks_really_took_is_what_counts,
+        who_was_away_neither_hoards_nor_pays,
+        a_lane_can_be_limited_and_paused,
+        a_loaded_model_goes_first_among_equals;
+}

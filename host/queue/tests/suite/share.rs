@@ -1,0 +1,116 @@
+//! Whose turn it is.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+fn submit_for(bench: &Bench<'_>, tenant: &str, tasks: usize) {
+    let mut run = NewRun::new(tenant, tenant, null());
+    run.tasks = (0..tasks).map(|n| task(&format!("t{n:03}"))).collect();
+    bench.store.submit(run).unwrap();
+}
+
+/// Serves `count` tasks, each taking a minute; how many each tenant got.
+fn serve(bench: &Bench<'_>, count: usize) -> BTreeMap<String, usize> {
+    let mut served = BTreeMap::new();
+    for _ in 0..count {
+        let claimed = bench.claim().unwrap();
+        bench.pass(60);
+        bench.done(&claimed);
+        *served.entry(claimed.tenant).or_default() += 1;
+    }
+    served
+}
+
+pub(crate) fn within_a_lane_priority_goes_before_age(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let urgent = NewTask { priority: 1, ..task("urgent") };
+    bench.submit(vec![task("old"), task("older")]);
+    bench.pass(1);
+    bench.submit(vec![urgent]);
+    for name in ["urgent", "old", "older"] {
+        bench.take(name);
+    }
+    assert!(bench.claim().is_none());
+    bench.sound();
+}
+
+pub(crate) fn pools_are_served_in_the_order_of_the_wish(database: &dyn Database) {
+    let bench = Bench::new(database);
+    bench.submit(vec![NewTask { pool: "cpu".into(), ..task("c") }, task("g")]);
+    let wish = |pools: &[&str]| ClaimRequest::new(bench.worker, pools.iter().copied());
+    assert!(bench.store.claim(wish(&["io"])).unwrap().is_none());
+    assert!(bench.store.claim(wish(&[])).unwrap().is_none());
+    let name = |pools: &[&str]| bench.store.claim(wish(pools)).unwrap().unwrap().name;
+    assert_eq!(name(&["io", "gpu", "cpu"]), "g");
+    assert_eq!(name(&["gpu", "cpu"]), "c");
+    bench.sound();
+}
+
+pub(crate) fn tenants_are_served_by_weight(database: &dyn Database) {
+    let bench = Bench::new(database);
+    for (tenant, weight) in [("half", 50), ("one", 100), ("two", 200), ("four", 400)] {
+        bench.store.set_weight(tenant, weight).unwrap();
+        submit_for(&bench, tenant, 160);
+    }
+    let served = serve(&bench, 300);
+    for (tenant, ideal) in [("half", 20), ("one", 40), ("two", 80), ("four", 160)] {
+        let got = served[tenant];
+        assert!(got.abs_diff(ideal) <= 2, "{tenant} got {got} of {ideal}");
+    }
+    bench.sound();
+}
+
+pub(crate) fn what_tasks_really_took_is_what_counts(database: &dyn Database) {
+    let bench = Bench::new(database);
+    submit_for(&bench, "slow", 40);
+    submit_for(&bench, "fast", 40);
+    let mut served: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..40 {
+        let claimed = bench.claim().unwrap();
+        bench.pass(if claimed.tenant == "slow" { 180 } else { 60 });
+        bench.done(&claimed);
+        *served.entry(claimed.tenant).or_default() += 1;
+    }
+    assert!(served["fast"].abs_diff(30) <= 1, "{served:?}");
+    bench.sound();
+}
+
+pub(crate) fn who_was_away_neither_hoards_nor_pays(database: &dyn Database) {
+    let bench = Bench::new(database);
+    submit_for(&bench, "busy", 60);
+    serve(&bench, 30);
+    submit_for(&bench, "late", 20);
+    let served = serve(&bench, 20);
+    assert!(served["late"].abs_diff(10) <= 1, "{served:?}");
+    bench.sound();
+}
+
+pub(crate) fn a_lane_can_be_limited_and_paused(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let lane = |max_running, paused| LaneSettings { pool: "gpu".into(), tenant: "studio".into(), max_running, paused };
+    bench.store.set_lane(lane(Some(1), false)).unwrap();
+    bench.submit(vec![task("a"), task("b")]);
+    let a = bench.take("a");
+    assert!(bench.claim().is_none());
+    bench.done(&a);
+    bench.store.set_lane(lane(None, true)).unwrap();
+    assert!(bench.claim().is_none());
+    bench.store.set_lane(lane(None, false)).unwrap();
+    bench.take("b");
+    let lanes = bench.store.lanes().unwrap();
+    assert_eq!((lanes[0].ready, lanes[0].running, lanes[0].max_running), (0, 1, None));
+    assert_eq!(bench.store.set_weight("studio", 0).unwrap_err().code(), "queue_invalid");
+    bench.sound();
+}
+
+pub(crate) fn a_loaded_model_goes_first_among_equals(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let with = |name: &str, model: &str, priority| NewTask { affinity: Some(model.into()), priority, ..task(name) };
+    bench.submit(vec![with("a", "wan", 1), with("b", "ltx", 1), with("c", "ltx", 2)]);
+    let mut wish = ClaimRequest::new(bench.worker, ["gpu"]);
+    wish.affinity = Some("ltx".into());
+    let names: Vec<_> = (0..3).map(|_| bench.store.claim(wish.clone()).unwrap().unwrap().name).collect();
+    assert_eq!(names, ["b", "a", "c"]);
+    bench.sound();
+}

@@ -1,0 +1,169 @@
+//! Images in, film out: what a person sees who makes one.
+
+mod support;
+
+use serde_json::Value;
+use support::{Desk, count, difference, frames, picture, quick, workspace};
+use travel::Dims;
+
+const SIZE: Dims = Dims { width: 96, height: 64 };
+
+#[test]
+fn a_film_has_the_planned_frames_and_passes_through_every_image() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(4);
+    let plan = desk.json(&quick("plan", &pictures, &[]));
+    assert_eq!(plan["timeline"]["frames"], 27);
+    let made = desk.json(&quick("render", &pictures, &["-o", "film.mp4"]));
+    assert_eq!(made["output"]["frames"], 27);
+    let film = frames(&desk.path("film.mp4"));
+    assert_eq!(film.len(), 27);
+    let mut anchors = 0;
+    for segment in plan["timeline"]["segments"].as_array().unwrap() {
+        for key in segment["key_frames"].as_array().unwrap() {
+            let still = key["still"].as_u64().unwrap() as usize;
+            let at = key["film_frame"].as_u64().unwrap() as usize;
+            let off = difference(&film[at], &picture(still, SIZE));
+            assert!(off < 6.0, "image {still} at frame {at} is off by {off}");
+            anchors += 1;
+        }
+    }
+    assert_eq!(anchors, 4);
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    for name in ["a.mp4", "b.mp4"] {
+        desk.ok(&quick("render", &pictures, &["-o", name, "--db", &format!("{name}.db")]));
+    }
+    let bytes = |name| std::fs::read(desk.path(name)).unwrap();
+    assert!(bytes("a.mp4") == bytes("b.mp4"));
+}
+
+#[test]
+fn another_plugin_makes_another_film_of_the_same_length() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    let dissolve = workspace().join("plugins/dissolve");
+    let make = |name: &str, more: &[&str]| {
+        let usual = ["--generator", "rife", "--quality", "fast", "-o", name];
+        desk.ok(&quick("render", &pictures, &[&usual, more].concat()));
+        frames(&desk.path(name))
+    };
+    let usual = make("usual.mp4", &[]);
+    let other = make("other.mp4", &["--plugins", dissolve.to_str().unwrap()]);
+    assert_eq!((usual.len(), other.len()), (18, 18));
+    let off: f64 = usual.iter().zip(&other).map(|(a, b)| difference(a, b)).fold(0.0, f64::max);
+    assert!(off > 1.0, "the films differ by {off} code values at most");
+}
+
+#[test]
+fn a_folder_of_plugins_is_chosen_from_by_role() {
+    let desk = Desk::new();
+    let folder = workspace().join("plugins");
+    let list = desk.json(&["plugins", "list", "--plugins", folder.to_str().unwrap()]);
+    let ids: Vec<&str> = list.as_array().unwrap().iter().map(|p| p["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["dissolve", "travel"]);
+    let pictures = desk.pictures(2);
+    let args =
+        quick("render", &pictures, &["-o", "f.mp4", "--role", "guide=dissolve", "--plugins", folder.to_str().unwrap()]);
+    desk.ok(&args);
+    let tasks = desk.json(&["tasks", "list", "1"]);
+    let segment = tasks.as_array().unwrap().iter().find(|t| t["kind"] == "travel_segment").unwrap();
+    let detail = desk.json(&["tasks", "show", &segment["id"].to_string()]);
+    assert_eq!(detail["input"]["guide"]["manifest"]["id"], "dissolve");
+}
+
+#[test]
+fn a_zero_overlap_is_a_plain_cut_and_its_segments_wait_for_nobody() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    let plan = desk.json(&quick("plan", &pictures, &["--frame-overlap", "0"]));
+    for segment in plan["timeline"]["segments"].as_array().unwrap() {
+        assert_eq!(segment["waits_for"], Value::Array(vec![]));
+        assert_eq!(segment["place"]["overlap"], 0);
+    }
+    desk.ok(&quick("render", &pictures, &["--frame-overlap", "0", "-o", "cut.mp4"]));
+    let film = frames(&desk.path("cut.mp4"));
+    assert_eq!(film.len(), 18);
+    assert!(difference(&film[8], &picture(1, SIZE)) < 6.0);
+    assert!(difference(&film[9], &picture(1, SIZE)) < 6.0);
+}
+
+#[test]
+fn a_film_goes_on_from_a_video_and_is_as_long_as_both() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(4);
+    desk.ok(&quick("render", &pictures[..2], &["-o", "first.mp4"]));
+    assert_eq!(count(&desk.path("first.mp4")), 9);
+    let made = desk.json(&quick("render", &pictures[2..], &["-o", "both.mp4", "--continue-from-video", "first.mp4"]));
+    assert_eq!(made["output"]["frames"], 9 + 2 * 9);
+    let film = frames(&desk.path("both.mp4"));
+    assert_eq!(film.len(), 27);
+    assert!(difference(&film[0], &picture(0, SIZE)) < 8.0);
+    assert!(difference(&film[26], &picture(3, SIZE)) < 8.0);
+}
+
+#[test]
+fn segments_after_the_first_can_be_made_brighter() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    desk.ok(&quick("render", &pictures, &["-o", "plain.mp4", "--param", "crossfade.colour_match=off"]));
+    let bright = [
+        "-o",
+        "bright.mp4",
+        "--param",
+        "crossfade.colour_match=off",
+        "--after-first-post-generation-brightness",
+        "0.3",
+    ];
+    desk.ok(&quick("render", &pictures, &bright));
+    let mean = |name: &str, at: usize| {
+        let frame = &frames(&desk.path(name))[at];
+        frame.data.iter().map(|&v| f64::from(v)).sum::<f64>() / frame.data.len() as f64
+    };
+    assert!((mean("plain.mp4", 2) - mean("bright.mp4", 2)).abs() < 0.5, "the first segment stays");
+    assert!(mean("bright.mp4", 17) > 1.15 * mean("plain.mp4", 17), "the last one is brighter");
+}
+
+#[test]
+fn the_neural_generator_makes_a_film_too() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    let more = ["-o", "rife.mp4", "--generator", "rife", "--quality", "fast", "--contact-sheet"];
+    let made = desk.json(&quick("render", &pictures, &more));
+    assert_eq!(count(&desk.path("rife.mp4")), 18);
+    let sheet = made["output"]["contact_sheet"].as_str().unwrap();
+    assert!(sheet.ends_with("rife.contact-sheet.png") && std::path::Path::new(sheet).is_file(), "{sheet}");
+}
+
+#[test]
+fn guides_and_masks_are_kept_when_asked_and_show_what_the_generator_was_told() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    desk.ok(&quick("render", &pictures, &["-o", "f.mp4", "--keep-guides"]));
+    let tasks = desk.json(&["tasks", "list", "1"]);
+    let id = tasks.as_array().unwrap().iter().find(|t| t["name"] == "segment-01").unwrap()["id"].clone();
+    let detail = desk.json(&["tasks", "show", &id.to_string()]);
+    let stored = |slot: &str| {
+        let made = detail["made"].as_array().unwrap();
+        let hash = made.iter().find(|a| a["slot"] == slot).unwrap()["hash"].as_str().unwrap().to_owned();
+        desk.path("travel-host.data/cas").join(&hash[..2]).join(&hash[2..])
+    };
+    let (guide, mask) = (frames(&stored("guide")), frames(&stored("mask")));
+    assert_eq!((guide.len(), mask.len()), (12, 12));
+    let kept: Vec<bool> = mask.iter().map(|f| f.data.iter().all(|&v| v == 0)).collect();
+    let white = mask.iter().filter(|f| f.data.iter().all(|&v| v == 255)).count();
+    assert_eq!(kept, [true, true, true, false, false, false, false, false, false, false, false, true]);
+    assert_eq!(white, 8);
+    assert!(guide[5].data.iter().all(|&v| v == 127), "between anchors the guide is neutral");
+    // The overlap in the guide is the predecessor's tail, byte for byte.
+    let first = tasks.as_array().unwrap().iter().find(|t| t["name"] == "segment-00").unwrap()["id"].clone();
+    let before = desk.json(&["tasks", "show", &first.to_string()]);
+    let hash = before["made"].as_array().unwrap().iter().find(|a| a["slot"] == "clip").unwrap()["hash"].clone();
+    let hash = hash.as_str().unwrap();
+    let clip = frames(&desk.path("travel-host.data/cas").join(&hash[..2]).join(&hash[2..]));
+    assert!(clip[clip.len() - 3..] == guide[..3]);
+}

@@ -1,0 +1,179 @@
+//! The queue as its users see it: submit, host, kill, resume.
+
+mod support;
+
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Stdio};
+use support::{Desk, count, quick};
+
+/// A host whose events are read one by one.
+struct Host {
+    child: Child,
+    events: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Host {
+    fn start(desk: &Desk, args: &[&str]) -> Self {
+        let mut child = desk.command(args).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let events = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, events }
+    }
+
+    /// Reads events until one that fits; false when the host ends before.
+    fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) -> bool {
+        self.events.by_ref().any(|line| fits(&serde_json::from_str(&line.unwrap()).unwrap()))
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    fn end(mut self) -> Option<i32> {
+        while self.events.next().is_some() {}
+        self.child.wait().unwrap().code()
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn tasks(desk: &Desk, run: &str) -> Vec<Value> {
+    let list = desk.json(&["tasks", "list", run]);
+    list.as_array().unwrap().iter().map(|t| desk.json(&["tasks", "show", &t["id"].to_string()])).collect()
+}
+
+fn assert_each_task_has_one_result(desk: &Desk, run: &str) {
+    for task in tasks(desk, run) {
+        let name = &task["task"]["name"];
+        assert_eq!(task["task"]["state"], "succeeded", "{name}");
+        let results = task["attempts"].as_array().unwrap().iter().filter(|a| a["outcome"] == "succeeded").count();
+        assert_eq!(results, 1, "{name} has {results} results");
+    }
+}
+
+#[test]
+fn a_submission_returns_at_once_and_a_host_makes_the_film() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    let submitted = desk.json(&quick("travel", &pictures, &["--name", "trip", "--output-dir", "out"]));
+    assert_eq!(submitted["run"], 1);
+    assert_eq!(submitted["frames"], 18);
+    let list = desk.json(&["runs", "list"]);
+    assert_eq!(list[0]["state"], "active");
+    desk.ok(&["run", "--until-idle"]);
+    assert_eq!(count(&desk.path("out/trip.mp4")), 18);
+    let show = desk.json(&["runs", "show", "trip"]);
+    assert_eq!(show["state"], "succeeded");
+    assert_eq!(show["output"]["frames"], 18);
+}
+
+#[test]
+fn one_key_makes_one_run() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    let args = quick("travel", &pictures, &["--idempotency-key", "shot-7"]);
+    let (first, second) = (desk.json(&args), desk.json(&args));
+    assert_eq!((&first["run"], &first["created"]), (&second["run"], &Value::Bool(true)));
+    assert_eq!(second["created"], false);
+    assert_eq!(desk.json(&["runs", "list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_host_killed_at_any_stage_goes_on_at_its_next_start() {
+    let phases =
+        |task: &'static str, phases: &[&'static str]| phases.iter().map(|phase| (task, *phase)).collect::<Vec<_>>();
+    let stages = [
+        phases("orchestrator", &["task-started", "plan", "task-succeeded"]),
+        phases("segment-00", &["task-started", "plan", "guide", "generate", "verify", "store", "task-succeeded"]),
+        phases("segment-01", &["guide", "generate", "store"]),
+        phases("stitch", &["task-started", "measure", "plan", "stitch", "verify", "store", "task-succeeded"]),
+    ]
+    .concat();
+    assert_eq!(stages.len(), 20);
+    let mut films = Vec::new();
+    for (task, stage) in stages {
+        let desk = Desk::new();
+        let pictures = desk.pictures(3);
+        desk.json(&quick("travel", &pictures, &["--name", "trip", "--output-dir", "out"]));
+        let mut host = Host::start(&desk, &["run", "--until-idle"]);
+        let reached = host.wait_for(|e| e["name"] == task && (e["event"] == stage || e["phase"] == stage));
+        assert!(reached, "{task} never came to {stage}");
+        host.kill();
+        let host = Host::start(&desk, &["run", "--until-idle"]);
+        assert_eq!(host.end(), Some(0), "{task} {stage}");
+        assert_eq!(count(&desk.path("out/trip.mp4")), 18, "{task} {stage}");
+        assert_each_task_has_one_result(&desk, "1");
+        films.push(std::fs::read(desk.path("out/trip.mp4")).unwrap());
+        let left = std::fs::read_dir(desk.path("travel-host.data/tmp")).unwrap().count();
+        assert_eq!(left, 0, "{task} {stage} left work in progress behind");
+    }
+    assert!(films.windows(2).all(|w| w[0] == w[1]), "every film has the same bytes");
+}
+
+#[test]
+fn ctrl_c_stops_a_render_and_resume_goes_on() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    let args = quick("render", &pictures, &["-o", "film.mp4", "--segment-frames", "60"]);
+    let mut host = Host::start(&desk, &args);
+    assert!(host.wait_for(|e| e["phase"] == "generate"));
+    host.signal("INT");
+    assert_eq!(host.end(), Some(130));
+    assert!(!desk.path("film.mp4").exists());
+    let states: Vec<Value> = tasks(&desk, "1").iter().map(|t| t["task"]["state"].clone()).collect();
+    assert!(!states.contains(&"running".into()) && !states.contains(&"failed".into()), "{states:?}");
+    desk.ok(&["render", "--resume", "1"]);
+    assert_eq!(count(&desk.path("film.mp4")), 120);
+    assert_each_task_has_one_result(&desk, "1");
+}
+
+#[test]
+fn sigterm_lets_running_tasks_finish() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    desk.json(&quick("travel", &pictures, &["--name", "trip"]));
+    let mut host = Host::start(&desk, &["run"]);
+    assert!(host.wait_for(|e| e["phase"] == "generate" && e["name"] == "segment-00"));
+    host.signal("TERM");
+    assert_eq!(host.end(), Some(0));
+    let states: Vec<(Value, Value)> =
+        tasks(&desk, "1").iter().map(|t| (t["task"]["name"].clone(), t["task"]["state"].clone())).collect();
+    assert!(states.contains(&("segment-00".into(), "succeeded".into())), "{states:?}");
+    assert!(states.contains(&("stitch".into(), "blocked".into())), "{states:?}");
+}
+
+#[test]
+fn a_second_host_is_refused_and_a_submission_reaches_the_first() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    let mut host = Host::start(&desk, &["run", "--output-dir", "out"]);
+    assert!(host.wait_for(|e| e["event"] == "started"));
+    desk.refused(&["run"], 1, "queue_locked");
+    desk.json(&quick("travel", &pictures, &["--name", "trip"]));
+    assert!(host.wait_for(|e| e["event"] == "run-finished" && e["state"] == "succeeded"));
+    host.signal("TERM");
+    assert_eq!(host.end(), Some(0));
+    assert_eq!(count(&desk.path("out/trip.mp4")), 9);
+}
+
+#[test]
+fn a_run_keeps_the_plugin_that_it_began_with() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    let plugin = desk.path("plugins/dissolve");
+    std::fs::create_dir_all(&plugin).unwrap();
+    for file in ["plugin.toml", "dissolve.wasm"] {
+        std::fs::copy(support::workspace().join("plugins/dissolve").join(file), plugin.join(file)).unwrap();
+    }
+    desk.json(&quick("travel", &pictures, &["--name", "trip", "--output-dir", "out", "--plugins", "plugins"]));
+    let mut host = Host::start(&desk, &["run", "--until-idle", "--plugins", "plugins"]);
+    assert!(host.wait_for(|e| e["event"] == "task-succeeded" && e["name"] == "orchestrator"));
+    host.kill();
+    std::fs::remove_dir_all(&plugin).unwrap();
+    desk.ok(&["run", "--until-idle"]);
+    assert_eq!(count(&desk.path("out/trip.mp4")), 9);
+}
