@@ -24,7 +24,7 @@ test: build ## every test
 lint: plugins ## formatting, clippy, rustdoc
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --release --target wasm32-wasip2 -p plugin-travel -p plugin-dissolve -- -D warnings
+	$(CARGO) clippy --release --target wasm32-wasip2 -p plugin-travel -p plugin-dissolve -p travel-test-guests -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
 
 audit: ## licences, bans and advisories, where cargo-deny is installed
@@ -34,8 +34,8 @@ audit: ## licences, bans and advisories, where cargo-deny is installed
 build: plugins ## the program, in $(HOST)
 	$(CARGO) build --release -p travel-host
 
-plugins: setup ## the default plugins' components
-	$(CARGO) build --release --target wasm32-wasip2 -p plugin-travel -p plugin-dissolve
+plugins: setup ## the components: default plugins, and the hostile one that tests use
+	$(CARGO) build --release --target wasm32-wasip2 -p plugin-travel -p plugin-dissolve -p travel-test-guests
 	@for id in travel dissolve; do \
 	  cmp -s $(WASM)/plugin_$$id.wasm plugins/$$id/$$id.wasm || cp $(WASM)/plugin_$$id.wasm plugins/$$id/$$id.wasm; \
 	done

@@ -49,13 +49,14 @@ fn one_image_is_too_few() {
 fn lists_have_one_value_or_one_a_leg() {
     let desk = Desk::new();
     let pictures = desk.pictures(4);
-    for (flag, values) in [("--segment-frames", "9,9"), ("--frame-overlap", "3,3,3,3"), ("--base-prompts", "a")] {
-        let mut more = vec![flag, values];
-        if flag == "--base-prompts" {
-            more.extend(["b"]);
-        }
+    for (flag, values, says) in [
+        ("--segment-frames", &["9,9"][..], "2 values for 3 legs"),
+        ("--frame-overlap", &["3,3,3,3"], "4 values for 2 joins"),
+        ("--base-prompts", &["a", "b"], "2 values for 3 legs"),
+    ] {
+        let more: Vec<&str> = [flag].into_iter().chain(values.iter().copied()).collect();
         let text = leaves_nothing(&desk, &quick("travel", &pictures, &more), "list_length");
-        assert!(text.contains(flag) && text.contains('3'), "{text}");
+        assert!(text.contains(flag) && text.contains(says), "{text}");
     }
 }
 
@@ -229,6 +230,33 @@ fn plugins_that_cannot_be_loaded_say_why() {
         "plugin_lacks_role",
     );
     assert!(text.contains("guide, crossfade"), "{text}");
+}
+
+#[test]
+fn plugins_that_misbehave_are_stopped_and_named_before_anything_is_stored() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    let wasm = Path::new(env!("CARGO_BIN_EXE_travel-host")).ancestors().nth(2).unwrap().join("wasm32-wasip2/release");
+    let hostile = std::fs::read(wasm.join("travel_test_guests.wasm")).expect("`make plugins` builds it");
+    plugin(&desk, "hostile", &manifest("hostile", "guide = true\ncrossfade = true"), &hostile);
+    for (misdeed, code, says) in [
+        ("trap", "plugin_crashed", "index out of bounds"),
+        ("spin", "plugin_cpu_budget", "2000000000 units of fuel"),
+        ("allocate", "plugin_memory_limit", "67108864"),
+        ("recurse", "plugin_stack_limit", "524288"),
+        ("giant", "plugin_data_limit", "data-bytes"),
+        ("overflow", "plugin_invalid_plan", "keep[0]"),
+        ("not-a-number", "plugin_invalid_plan", "layers[0].opacity"),
+        ("foreign-medium", "plugin_invalid_plan", "layers[0].medium"),
+        ("refuse", "plugin_refused", "I would rather not"),
+        // Its guide is fine then; its edit list has no steps.
+        ("nothing", "plugin_invalid_plan", "0 frames instead of 18"),
+    ] {
+        let param = format!("guide.do={misdeed}");
+        let text =
+            leaves_nothing(&desk, &quick("travel", &pictures, &["--plugins", "hostile", "--param", &param]), code);
+        assert!(text.contains(says) && text.contains("hostile"), "{misdeed}: {text}");
+    }
 }
 
 #[test]

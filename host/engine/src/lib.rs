@@ -18,11 +18,13 @@
 
 pub mod control;
 pub mod error;
+mod guide_request;
 mod handle;
 pub mod host;
 pub mod limits;
 pub mod observer;
 pub mod planning;
+mod rehearsal;
 mod settle;
 pub mod spec;
 pub mod submit;

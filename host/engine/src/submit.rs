@@ -4,8 +4,10 @@
 //! adds one row. So bad input leaves no row and no file.
 
 use crate::error::EngineError;
+use crate::guide_request::Film;
 use crate::limits::{DEFAULT_MULTIPLE, DEFAULT_PIXELS};
 use crate::planning::{self, PlanInput, Planned};
+use crate::rehearsal;
 use crate::spec::{ClipRef, Output, Post, RunSpec, SPEC_VERSION, StillRef};
 use crate::task::{ORCHESTRATOR, POOL_PLAN, slot};
 use serde_json::{Value, json};
@@ -115,10 +117,14 @@ impl Prepared {
             },
             &CallContext::new(request.name.as_str(), "plan"),
         )?;
-        for role in [Role::Guide, Role::Crossfade] {
-            let plugin = planning::resolve(registry, &request.roles, role)?;
-            plugin.check_params(role, &role_params(&request.params, role))?;
-        }
+        let context = CallContext::new(request.name.as_str(), "rehearsal");
+        let [guide, crossfade] = [Role::Guide, Role::Crossfade].map(|role| role_params(&request.params, role));
+        let dims: Vec<Dims> = stills.iter().map(|(_, dims)| *dims).collect();
+        let film = Film { canvas, rate: request.rate, stills: &dims, grid, params: &guide };
+        let plugin = planning::resolve(registry, &request.roles, Role::Guide)?;
+        rehearsal::guides(&plugin, &plan, &film, &context)?;
+        let plugin = planning::resolve(registry, &request.roles, Role::Crossfade)?;
+        rehearsal::crossfade(&plugin, &plan, crossfade, &context)?;
         notes.append(&mut plan.notes);
         plan.notes = notes;
         Ok(Self { request, stills, continued, canvas, plan })

@@ -9,7 +9,6 @@ use crate::settings::{Settings, easing_schema, schema};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use travel::Grid;
-use travel::easing::Easing;
 use travel_media::RgbFrame;
 
 /// The generator `dissolve`. Settings: `{ "easing": … }`, linear unless set.
@@ -22,7 +21,7 @@ impl Dissolve {
 
     fn parse(settings: &Value) -> Result<Filler, GeneratorError> {
         let easing = Settings::new(Self::NAME, settings, &["easing"])?.easing()?;
-        Ok(Filler { pace: Pace::Eased(easing.unwrap_or(Easing::Linear)) })
+        Ok(Filler { pace: easing.map_or(Pace::EVEN, Pace::Eased) })
     }
 
     /// Fills one gap, without files.

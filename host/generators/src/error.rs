@@ -140,10 +140,14 @@ impl GeneratorError {
         }
     }
 
-    /// Whether the same job may succeed at another attempt: files and the network may fail for want of disk or memory;
-    /// everything else would fail the same way again.
+    /// Whether the same job may succeed at another attempt: the network may have failed for want of memory, a clip for what
+    /// its source says; everything else would fail the same way again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::ControlUnreadable { .. } | Self::OutUnwritable { .. } | Self::Model { .. })
+        match self {
+            Self::ControlUnreadable { source, .. } | Self::OutUnwritable { source, .. } => source.is_retryable(),
+            Self::Model { .. } => true,
+            _ => false,
+        }
     }
 }

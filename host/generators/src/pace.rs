@@ -17,6 +17,7 @@ impl Pace {
 
     /// Goes on at `slope` times the gap's mean speed. The slope is limited to 0…3, within which the cubic is monotone
     /// whatever its other end does (Fritsch & Carlson 1980, eq. 3.3 and figure 2).
+    #[cfg(any(feature = "rife", test))]
     pub(crate) fn from_speed(slope: f64) -> Self {
         if slope.is_finite() { Self::FromSpeed(slope.clamp(0.0, 3.0)) } else { Self::EVEN }
     }

@@ -88,8 +88,8 @@ impl Fill for Filler {
         let layout = Layout::new(dims, self.quality);
         let (a, b) = (Picture::new(&gap.from.data, dims), Picture::new(&gap.to.data, dims));
         let (small_a, small_b) = (Arc::new(a.reduced(&layout)), Arc::new(b.reduced(&layout)));
-        let pace = self.pace(gap, &layout, &small_a, &small_b)?;
         let judge = Judge::new(&small_a, &small_b);
+        let pace = self.pace(gap, &layout, (&small_a, &small_b), &judge)?;
         let mut track = Track::new((&small_a, &small_b), judge, gap.frames, self.threads.clone());
         let warp = Warp::new(&a, &b, &layout);
         let mut frame = RgbFrame { dims, data: vec![0; gap.from.data.len()] };
@@ -103,7 +103,13 @@ impl Fill for Filler {
 
 impl Filler {
     /// How time runs in this gap.
-    fn pace(&self, gap: &Gap<'_>, layout: &Layout, from: &Picture, to: &Picture) -> Result<Pace, GeneratorError> {
+    fn pace(
+        &self,
+        gap: &Gap<'_>,
+        layout: &Layout,
+        (from, to): (&Picture, &Picture),
+        judge: &Judge<'_>,
+    ) -> Result<Pace, GeneratorError> {
         if let Some(easing) = self.easing {
             return Ok(Pace::Eased(easing));
         }
@@ -114,7 +120,8 @@ impl Filler {
         let before = Picture::new(&before.data, before.dims).reduced(layout);
         let network = Network::shared()?;
         let arriving = network.halfway((&before, from), self.threads.clone())?;
-        let leaving = network.halfway((from, to), self.threads.clone())?;
+        let mut leaving = network.halfway((from, to), self.threads.clone())?;
+        judge.judge(&mut leaving);
         let slope = speed::start_slope(&arriving, &leaving, (from.width(), from.height()), gap.frames);
         tracing::debug!(frames = gap.frames, slope, "speed of the overlap against the gap's mean");
         Ok(slope.map_or(Pace::EVEN, Pace::from_speed))

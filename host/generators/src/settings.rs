@@ -13,7 +13,7 @@ pub(crate) enum Quality {
     /// 416 pixels.
     #[default]
     Balanced,
-    /// 832 pixels: finds small things; about five times slower.
+    /// 832 pixels: finds small things; some seven times slower.
     High,
 }
 

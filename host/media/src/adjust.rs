@@ -36,10 +36,10 @@ pub fn adjust_clip(
     if saturation == 1.0 && brightness == 0.0 {
         return Ok(None);
     }
-    let mut reader = RgbReader::open(input)?;
+    let reader = RgbReader::open(input)?;
     let mut writer = RgbWriter::create(output, reader.dims(), reader.rate(), Intermediate::default())?;
     let mut done = 0;
-    while let Some(frame) = reader.next() {
+    for frame in reader {
         let mut frame = frame?;
         adjust(&mut frame, saturation, 1.0 + brightness);
         writer.write(&frame)?;

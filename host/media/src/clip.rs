@@ -134,11 +134,12 @@ impl Clip {
             }
             let Some(first) = self.decoder.next_frame()? else { break };
             let place = self.grid.place(&first, None);
-            match place.whole_frame(self.wanted.is_some()) {
+            let resample = self.wanted.is_some();
+            match if resample { place.first_sample() } else { place.number() } {
                 Some(at) if at <= n && at > 0 => {
-                    self.pace = Pace::resumed(self.wanted.is_some(), if self.wanted.is_some() { n } else { at });
+                    self.pace = Pace::resumed(resample, at);
                     self.pace.push(first, place);
-                    self.next = if self.wanted.is_some() { n } else { at };
+                    self.next = at;
                     return Ok(());
                 }
                 _ => margin = margin.saturating_mul(8),

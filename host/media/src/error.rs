@@ -284,6 +284,11 @@ impl MediaError {
 
     pub(crate) fn reading(path: &Path, wanted: &'static str, error: ff::Error) -> Self {
         match error {
+            // How FFmpeg refuses a container that is not on the list it was given.
+            ff::Error::Other { errno: ff::error::EINVAL } => {
+                let reason = "its format is none that is read here".to_owned();
+                Self::Unreadable { path: path.to_owned(), wanted, reason }
+            }
             ff::Error::Other { errno } => {
                 Self::Io { path: path.to_owned(), source: io::Error::from_raw_os_error(errno) }
             }

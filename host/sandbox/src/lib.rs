@@ -40,6 +40,7 @@ pub mod plugin;
 pub mod registry;
 mod run;
 pub mod sandbox;
+mod shown;
 mod ticker;
 mod trap;
 mod wasi;

@@ -17,6 +17,8 @@ pub const MAX_MANIFEST_BYTES: u64 = 64 * KIB;
 pub const MAX_SCHEMA_BYTES: usize = 256 * 1024;
 /// The largest parameters that are passed to a plugin.
 pub const MAX_PARAMS_BYTES: usize = 256 * 1024;
+/// The most legs that a run may have: the host repeats per-leg lists for each.
+pub const MAX_LEGS: u32 = 10_000;
 /// Wasm stack of a call. Fixed for the engine: it is part of the compiled code's environment.
 pub const WASM_STACK_BYTES: usize = 512 * 1024;
 /// How often a running guest is looked at: the latency of cancellation and of the wall-time limit.

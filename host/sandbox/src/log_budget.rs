@@ -5,6 +5,7 @@
 //! and said in one line at the end.
 
 use crate::limits::Limits;
+use crate::shown::push_shown;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use tracing::Level;
@@ -69,15 +70,15 @@ impl LogBudget {
     fn line(&self, message: &str, fields: &[(String, String)]) -> String {
         let allowed = self.line_bytes.min(self.bytes_left);
         let mut line = String::new();
-        push_clean(&mut line, message, allowed);
+        push_shown(&mut line, message, allowed);
         for (key, value) in fields {
             if line.len() >= allowed {
                 break;
             }
             let _ = write!(line, " ");
-            push_clean(&mut line, key, allowed);
+            push_shown(&mut line, key, allowed);
             let _ = write!(line, "=");
-            push_clean(&mut line, value, allowed);
+            push_shown(&mut line, value, allowed);
         }
         line
     }
@@ -95,21 +96,6 @@ impl LogBudget {
             Level::INFO => at!(INFO),
             Level::DEBUG => at!(DEBUG),
             Level::TRACE => at!(TRACE),
-        }
-    }
-}
-
-/// Appends text without its control characters and direction marks, up to `allowed` bytes in all.
-fn push_clean(line: &mut String, text: &str, allowed: usize) {
-    for c in text.chars() {
-        if line.len() + c.len_utf8() > allowed {
-            return;
-        }
-        match c {
-            '\n' | '\t' => line.push(' '),
-            c if c.is_control()
-                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {}
-            c => line.push(c),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Parameters against the schema that the plugin describes them with.
 
+mod schema_bounds;
+
 use crate::error::PluginError;
 use crate::limits::{MAX_PARAMS_BYTES, MAX_SCHEMA_BYTES};
-use jsonschema::Validator;
+use crate::shown::shown;
+use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use travel::Role;
@@ -25,7 +28,13 @@ impl Schemas {
             }
             let schema: Value =
                 serde_json::from_str(&text).map_err(|e| format!("the schema of {role} is not JSON: {e}"))?;
-            let validator = jsonschema::draft202012::new(&schema)
+            schema_bounds::check(&schema).map_err(|reason| format!("the schema of {role} is refused: {reason}"))?;
+            // Patterns run in linear time.
+            let validator = jsonschema::options()
+                .with_draft(Draft::Draft202012)
+                .with_pattern_options(PatternOptions::regex())
+                .offline()
+                .build(&schema)
                 .map_err(|e| format!("the schema of {role} is not a JSON Schema: {e}"))?;
             if schemas.insert(role, (schema, validator)).is_some() {
                 return Err(format!("{role} has two schemas"));
@@ -59,7 +68,7 @@ impl Schemas {
             None => bad(String::new(), "the plugin takes none for this role".into()),
             Some((_, validator)) => match validator.iter_errors(&value).next() {
                 None => Ok(()),
-                Some(error) => bad(error.instance_path().as_str().to_owned(), error.to_string()),
+                Some(error) => bad(shown(error.instance_path().as_str()), shown(&error.to_string())),
             },
         }
     }

@@ -9,11 +9,12 @@ use crate::call::{CallContext, CallReport};
 use crate::convert;
 use crate::error::{Function, PluginError};
 use crate::host::HostState;
-use crate::limits::Limits;
+use crate::limits::{Limits, MAX_LEGS};
 use crate::manifest::Manifest;
 use crate::params::Schemas;
 use crate::run::{self, Callee};
 use crate::sandbox::Sandbox;
+use crate::shown::shown;
 use serde_json::Value;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -147,7 +148,7 @@ impl Plugin {
         }
     }
 
-    /// How many legs a run of so many stills has.
+    /// How many legs a run of so many stills has; 1 to [`MAX_LEGS`].
     ///
     /// # Errors
     /// [`PluginError`]; any arm of a call.
@@ -163,7 +164,12 @@ impl Plugin {
         let (answer, report) = run::call(&self.callee(), Function::Legs, ctx, 0, |store, instance| {
             face.load(&mut *store, instance)?.call_legs(&mut *store, stills, continued, params)
         })?;
-        Ok((answer.map_err(|r| self.refused(Function::Legs, r))?, report))
+        let legs = answer.map_err(|r| self.refused(Function::Legs, r))?;
+        if !(1..=MAX_LEGS).contains(&legs) {
+            let reason = format!("{legs} legs; a run has 1 to {MAX_LEGS}");
+            return Err(self.invalid(Role::Orchestrate, InvalidPlan::new("legs", reason)));
+        }
+        Ok((legs, report))
     }
 
     /// One run → a graph of tasks, checked against the request.
@@ -232,6 +238,8 @@ impl Plugin {
     }
 
     fn invalid(&self, role: Role, invalid: InvalidPlan) -> PluginError {
+        // The reason quotes the plan.
+        let invalid = InvalidPlan::new(shown(&invalid.path), shown(&invalid.reason));
         PluginError::InvalidPlan { plugin: self.id.to_string(), role, invalid }
     }
 }

@@ -2,12 +2,12 @@
 
 use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
+use crate::guide_request::{Film, guide_request, previous_id};
 use crate::submit::slot_artifact;
 use crate::task::{Previous, SegmentInput, SegmentOutput, parse, slot};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use travel::guide::Request;
-use travel::{Dims, MediumId, MediumInfo, MediumKind, Rate, Role, Segment, Span};
+use travel::{Dims, Grid, MediumKind, Rate, Role, Segment};
 use travel_generators::Job as GeneratorJob;
 use travel_media::{ClipInfo, MediaSet, Source};
 
@@ -19,7 +19,7 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let total = segment.place.total;
     let generator = travel_generators::by_name(&spec.generator)?;
     let grid = generator.describe().grid;
-    let (request, media) = guide_request(job, &input, grid)?;
+    let (request, media) = request_and_media(job, &input, grid)?;
     let (plan, report) = job.plugin(&input.guide)?.guide(&request, &job.call())?;
     tracing::debug!(task = job.claimed.name, fuel = report.fuel_used, "guide composed");
 
@@ -68,40 +68,21 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
 }
 
 /// What the guide is composed from, and where its media lie.
-fn guide_request(job: &Job<'_>, input: &SegmentInput, grid: travel::Grid) -> Result<(Request, MediaSet), EngineError> {
+fn request_and_media(job: &Job<'_>, input: &SegmentInput, grid: Grid) -> Result<(Request, MediaSet), EngineError> {
     let spec = &job.spec;
-    let segment = &input.segment;
+    let stills: Vec<Dims> = spec.stills.iter().map(|s| s.dims).collect();
+    let params = spec.params(Role::Guide);
+    let film = Film { canvas: spec.canvas, rate: spec.rate, stills: &stills, grid, params: &params };
+    let previous = previous_clip(job, &input.previous, &input.segment)?;
+    let size = previous.as_ref().map(|(_, dims, frames)| (*dims, *frames));
+    let request = guide_request(&input.segment, &film, size)?;
     let mut media = MediaSet::new();
-    let mut infos = Vec::new();
-    let stills: BTreeSet<MediumId> = segment.key_frames.iter().map(|k| k.still).collect();
-    for id in stills {
-        let still = spec.stills.get(id.0 as usize).ok_or_else(|| missing("still", id.0))?;
-        media.insert(id, Source::Still(job.still(id.0)?));
-        infos.push(MediumInfo { id, kind: MediumKind::Still, dims: still.dims, frames: 1, rate: Rate::STILL });
+    for medium in request.media.iter().filter(|m| m.kind == MediumKind::Still) {
+        media.insert(medium.id, Source::Still(job.still(medium.id.0)?));
     }
-    let id = MediumId(u32::try_from(spec.stills.len()).unwrap_or(u32::MAX));
-    let previous = match previous_clip(job, &input.previous, segment)? {
-        None => None,
-        Some((path, dims, frames)) => {
-            let overlap = segment.place.overlap;
-            let start = frames.checked_sub(overlap).ok_or_else(|| {
-                EngineError::Stored(format!("the clip before has {frames} frames, fewer than the overlap of {overlap}"))
-            })?;
-            media.insert(id, Source::Clip(path));
-            infos.push(MediumInfo { id, kind: MediumKind::Clip, dims, frames, rate: spec.rate });
-            Some((id, Span::new(start, overlap)))
-        }
-    };
-    let request = Request {
-        place: segment.place,
-        canvas: spec.canvas,
-        rate: spec.rate,
-        key_frames: segment.key_frames.clone(),
-        previous,
-        grid,
-        media: infos,
-        params: spec.params(Role::Guide),
-    };
+    if let Some((path, ..)) = previous {
+        media.insert(previous_id(stills.len()), Source::Clip(path));
+    }
     Ok((request, media))
 }
 

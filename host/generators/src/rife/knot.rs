@@ -2,7 +2,7 @@
 
 use super::network::{Motion, Network};
 use super::picture::{Picture, mixed};
-use super::trust::Judge;
+use super::trust::{DOUBT, Judge};
 use crate::error::GeneratorError;
 use rayon::prelude::*;
 use rten::ThreadPool;
@@ -46,7 +46,7 @@ impl Knot {
         threads: Option<Arc<ThreadPool>>,
     ) -> Result<Self, GeneratorError> {
         let mut motion = Network::shared()?.halfway((&left.picture, &right.picture), threads)?;
-        right.way = farthest(&motion) / 2.0;
+        let mut ways: Vec<f32> = motion.iter().map(|[ax, ay, bx, by, ..]| (bx - ax).hypot(by - ay)).collect();
         let (width, height) = (left.picture.width(), left.picture.height());
         motion.par_chunks_exact_mut(width.max(1)).enumerate().for_each(|(y, row)| {
             for (x, motion) in row.iter_mut().enumerate() {
@@ -54,6 +54,11 @@ impl Knot {
             }
         });
         judge.judge(&mut motion);
+        for (way, motion) in ways.iter_mut().zip(&motion) {
+            // What is shown as a dissolve need not be followed closely.
+            *way *= 1.0 - motion[DOUBT];
+        }
+        right.way = farthest(ways) / 2.0;
         let (a, b) = judge.pictures();
         let picture = Picture::computed(a.dims(), |x, y| {
             let [ax, ay, bx, by, share, ..] = motion.get(y * width + x).copied().unwrap_or_default();
@@ -125,9 +130,8 @@ pub(super) fn sampled(motion: &[Motion], (width, height): (usize, usize), (x, y)
     })
 }
 
-/// How far nearly all pixels move from one picture to the other at most, in small pixels.
-fn farthest(motion: &[Motion]) -> f64 {
-    let mut ways: Vec<f32> = motion.iter().map(|[ax, ay, bx, by, ..]| (bx - ax).hypot(by - ay)).collect();
+/// How far nearly all pixels go at most.
+fn farthest(mut ways: Vec<f32>) -> f64 {
     if ways.is_empty() {
         return 0.0;
     }

@@ -2,6 +2,7 @@
 
 use super::knot::sampled;
 use super::network::Motion;
+use super::trust::DOUBT;
 
 /// Small pixels a frame below which the arriving frames stand still, as a mean over the picture.
 const STILL: f64 = 0.02;
@@ -10,21 +11,24 @@ const STILL: f64 = 0.02;
 ///
 /// `arriving` is the motion half-way between the frame before and the shared one, `leaving` half-way between the shared
 /// frame and the end, both of a plane of `size`. What leaves is followed back to the shared frame, where the two meet. The
-/// slope is the least-squares factor between the two fields, so that a motion that turns back counts as none. `None` where
-/// nothing moves.
+/// slope is the least-squares factor between the two fields, so that a motion that turns back counts as none; what is in
+/// doubt and so dissolves does that evenly. `None` where nothing moves.
 pub(super) fn start_slope(arriving: &[Motion], leaving: &[Motion], size: (usize, usize), frames: u32) -> Option<f64> {
-    let (mut cross, mut path, mut speed) = (0.0, 0.0, 0.0);
+    let (mut cross, mut path, mut speed, mut trust) = (0.0, 0.0, 0.0, 0.0);
     for (i, leave) in leaving.iter().enumerate() {
         let (x, y) = ((i % size.0.max(1)) as f32, (i / size.0.max(1)) as f32);
         let arrive = sampled(arriving, size, (x + leave[0], y + leave[1]));
         let ((vx, vy), (px, py)) = (way(&arrive), way(leave));
-        cross += vx * px + vy * py;
-        path += px * px + py * py;
+        let trusted = 1.0 - f64::from(leave[DOUBT]);
+        cross += trusted * (vx * px + vy * py);
+        path += trusted * (px * px + py * py);
+        trust += trusted;
         speed += vx.hypot(vy);
     }
     let pixels = leaving.len().max(1) as f64;
     let moves = speed / pixels >= STILL && path / pixels >= STILL * STILL;
-    moves.then(|| cross / path * (f64::from(frames) + 1.0))
+    let trust = trust / pixels;
+    moves.then(|| 1.0 - trust + trust * cross / path * (f64::from(frames) + 1.0))
 }
 
 /// The whole way of a pixel, from the first picture to the second.

@@ -7,35 +7,46 @@ use travel::{Dims, Place, Rate};
 use travel_generators::{Job, Progress};
 use travel_media::{Intermediate, RgbFrame, RgbReader, RgbWriter};
 
-pub const RATE: Rate = Rate { num: 16, den: 1 };
+pub(crate) const RATE: Rate = Rate { num: 16, den: 1 };
 
-/// A smooth texture without repetition, moved right by `shift` pixels.
-pub fn texture(dims: Dims, shift: f64) -> RgbFrame {
-    let mut data = Vec::new();
-    for y in 0..dims.height {
-        for x in 0..dims.width {
-            let (x, y) = (f64::from(x) - shift, f64::from(y));
-            let wave = |a: f64, b: f64, c: f64| (x * a + y * b + c).sin();
-            for channel in 0..3 {
-                let c = f64::from(channel) * 1.3;
-                let sum =
-                    wave(0.19, 0.07, c) + wave(-0.11, 0.23, 2.0 * c) + wave(0.31, -0.17, c) * wave(0.053, 0.041, c);
-                data.push((128.0 + 38.0 * sum).round().clamp(0.0, 255.0) as u8);
-            }
-        }
-    }
+/// A smooth texture without repetition, at a place that need not be whole.
+fn texel(x: f64, y: f64, channel: u32) -> f64 {
+    let wave = |a: f64, b: f64, c: f64| (x * a + y * b + c).sin();
+    let c = f64::from(channel) * 1.3;
+    let sum = wave(0.19, 0.07, c) + wave(-0.11, 0.23, 2.0 * c) + wave(0.31, -0.17, c) * wave(0.053, 0.041, c);
+    (128.0 + 38.0 * sum).round().clamp(0.0, 255.0)
+}
+
+/// The texture, moved right by `shift` pixels.
+pub(crate) fn texture(dims: Dims, shift: f64) -> RgbFrame {
+    let place = |i: u32| (f64::from(i / 3 % dims.width) - shift, f64::from(i / 3 / dims.width), i % 3);
+    let data = (0..dims.pixels() as u32 * 3).map(place).map(|(x, y, channel)| texel(x, y, channel) as u8).collect();
     RgbFrame { dims, data }
 }
 
-/// How far the texture has moved in `frame`, to 1/20 pixel, of 0…`most`.
-pub fn shift_of(frame: &RgbFrame, most: f64) -> f64 {
-    let tries = (most * 20.0) as u32;
-    let error = |i: &u32| (middle_error(frame, &texture(frame.dims, f64::from(*i) / 20.0)) * 1e6) as u64;
-    f64::from((0..=tries).min_by_key(error).unwrap()) / 20.0
+/// How far the texture has moved in `frame`, to 1/20 pixel, of 0…`most`; read in the middle of a few rows.
+pub(crate) fn shift_of(frame: &RgbFrame, most: f64) -> f64 {
+    let Dims { width, height } = frame.dims;
+    let error = |shift: f64| -> f64 {
+        let mut sum = 0.0;
+        for y in (height / 4..height * 3 / 4).step_by(6) {
+            for x in width / 4..width * 3 / 4 {
+                let seen = f64::from(frame.data[((y * width + x) * 3) as usize]);
+                sum += (seen - texel(f64::from(x) - shift, f64::from(y), 0)).powi(2);
+            }
+        }
+        sum
+    };
+    let best = |from: f64, to: f64, step: f64| {
+        let tries = (0..=((to - from) / step).round() as u32).map(|i| from + f64::from(i) * step);
+        tries.min_by(|a, b| error(*a).total_cmp(&error(*b))).unwrap()
+    };
+    let rough = best(0.0, most, 0.5);
+    best(rough - 0.5, rough + 0.5, 0.05)
 }
 
 /// Mean squared error over the middle half, which no edge disturbs.
-pub fn middle_error(a: &RgbFrame, b: &RgbFrame) -> f64 {
+pub(crate) fn middle_error(a: &RgbFrame, b: &RgbFrame) -> f64 {
     let (w, h) = (a.dims.width as usize, a.dims.height as usize);
     let mut sum = 0.0;
     for y in h / 4..h * 3 / 4 {
@@ -46,11 +57,11 @@ pub fn middle_error(a: &RgbFrame, b: &RgbFrame) -> f64 {
     sum / ((h / 2) * (w / 2) * 3) as f64
 }
 
-pub fn grey(dims: Dims, value: u8) -> RgbFrame {
+pub(crate) fn grey(dims: Dims, value: u8) -> RgbFrame {
     RgbFrame { dims, data: vec![value; dims.pixels() as usize * 3] }
 }
 
-pub fn write_clip(path: &Path, frames: &[RgbFrame]) {
+pub(crate) fn write_clip(path: &Path, frames: &[RgbFrame]) {
     let mut writer = RgbWriter::create(path, frames[0].dims, RATE, Intermediate::X264Rgb).unwrap();
     for frame in frames {
         writer.write(frame).unwrap();
@@ -58,12 +69,12 @@ pub fn write_clip(path: &Path, frames: &[RgbFrame]) {
     writer.finish().unwrap();
 }
 
-pub fn read_clip(path: &Path) -> Vec<RgbFrame> {
+pub(crate) fn read_clip(path: &Path) -> Vec<RgbFrame> {
     RgbReader::open(path).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
 /// A job below `folder` whose guide is `kept` where there is a frame, and neutral grey where there is none.
-pub fn job(folder: &Path, kept: &[Option<RgbFrame>]) -> Job {
+pub(crate) fn job(folder: &Path, kept: &[Option<RgbFrame>]) -> Job {
     let dims = kept.iter().flatten().next().map_or(Dims { width: 64, height: 48 }, |frame| frame.dims);
     let guide: Vec<RgbFrame> = kept.iter().map(|frame| frame.clone().unwrap_or_else(|| grey(dims, 127))).collect();
     let mask: Vec<RgbFrame> = kept.iter().map(|frame| grey(dims, if frame.is_some() { 0 } else { 255 })).collect();
@@ -86,13 +97,13 @@ pub fn job(folder: &Path, kept: &[Option<RgbFrame>]) -> Job {
 }
 
 /// Counts reports; cancels once so many frames are done.
-pub struct Watcher {
-    pub done: AtomicU32,
-    pub cancel_at: u32,
+pub(crate) struct Watcher {
+    pub(crate) done: AtomicU32,
+    pub(crate) cancel_at: u32,
 }
 
 impl Watcher {
-    pub fn patient() -> Self {
+    pub(crate) fn patient() -> Self {
         Self { done: AtomicU32::new(0), cancel_at: u32::MAX }
     }
 }

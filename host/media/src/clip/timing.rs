@@ -18,13 +18,15 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The whole number it stands at (`near` a whole number only), or the one below it.
-    pub(crate) fn whole_frame(self, below: bool) -> Option<u32> {
-        if below {
-            return u32::try_from(self.at.div_euclid(self.unit)).ok();
-        }
+    /// The frame of the clip that it is, if it stands near a whole number.
+    pub(crate) fn number(self) -> Option<u32> {
         let nearest = (2 * self.at + self.unit).div_euclid(2 * self.unit);
         self.is_near(nearest).then(|| u32::try_from(nearest).ok()).flatten()
+    }
+
+    /// The first frame of the wanted rate that no earlier one can stand nearer to.
+    pub(crate) fn first_sample(self) -> Option<u32> {
+        u32::try_from(-(-self.at).div_euclid(self.unit)).ok()
     }
 
     fn is_near(self, n: i128) -> bool {

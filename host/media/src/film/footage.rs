@@ -17,11 +17,12 @@ use travel::{Dims, Rate};
 pub(crate) struct Footage {
     clip: Clip,
     canvas: Dims,
+    converts: bool,
 }
 
 impl Footage {
     pub(crate) fn open(path: &Path, canvas: Dims, rate: Rate) -> Result<Self, MediaError> {
-        Ok(Self { clip: Clip::open(path, Some(rate))?, canvas })
+        Ok(Self { clip: Clip::open(path, Some(rate))?, canvas, converts: false })
     }
 
     /// Frame `n`; cheap in rising order.
@@ -32,6 +33,11 @@ impl Footage {
             return Ok(frame);
         }
         let path = self.clip.path();
+        if !self.converts {
+            self.converts = true;
+            let (format, reading, dims) = (frame.format(), Reading::of(&frame), self.clip.dims());
+            tracing::debug!(path = %path.display(), ?format, ?reading, %dims, "converted to the film's planes");
+        }
         let rgb = self.clip.geometry().show(to_rgb(&frame, path)?, path)?;
         let rgb = if rgb.dims == self.canvas { rgb } else { resize::cover(&rgb, self.canvas, path)? };
         to_yuv420(&rgb, path)

@@ -120,11 +120,11 @@ fn planar(frame: &Video, dims: Dims, bits: u32, reading: Reading, path: &Path) -
     let stride = dims.width * 3;
     let Reading { matrix, range } = reading;
     let image = YuvPlanarImage {
-        y_plane: &*y.samples,
+        y_plane: &y.samples,
         y_stride: y.stride,
-        u_plane: &*u.samples,
+        u_plane: &u.samples,
         u_stride: u.stride,
-        v_plane: &*v.samples,
+        v_plane: &v.samples,
         v_stride: v.stride,
         width: dims.width,
         height: dims.height,
@@ -136,7 +136,7 @@ fn planar(frame: &Video, dims: Dims, bits: u32, reading: Reading, path: &Path) -
         Layout::Gbr => yuv::gbr_to_rgb(&image, &mut rgb.data, stride, YuvRange::Full),
         Layout::Grey => {
             let grey =
-                yuv::YuvGrayImage { y_plane: &*y.samples, y_stride: y.stride, width: dims.width, height: dims.height };
+                yuv::YuvGrayImage { y_plane: &y.samples, y_stride: y.stride, width: dims.width, height: dims.height };
             yuv::yuv400_to_rgb(&grey, &mut rgb.data, stride, range, YuvStandardMatrix::Bt709)
         }
     };

@@ -89,8 +89,8 @@ fn every_fit_puts_the_picture_where_it_belongs() {
     let layers = (0u32..).zip(fits).map(|(i, fit)| Layer::Show(show(STILL, Span::new(i, 1), 0, fit))).collect();
     let (guide, _) = render(dir.path(), &media, layers, vec![]);
     let at = |i: usize, x: u32| guide[i].pixel(x, 24).unwrap()[0];
-    for i in 0..4 {
-        assert!(at(i, 30) > 250 && at(i, 50) < 5, "{:?}", fits[i]);
+    for (i, fit) in fits.iter().enumerate() {
+        assert!(at(i, 30) > 250 && at(i, 50) < 5, "{fit:?}");
     }
     assert_eq!((at(1, 5), at(1, 75)), (127, 127));
     assert_eq!((at(2, 5), at(2, 75)), (255, 0));

@@ -123,7 +123,7 @@ pub(crate) fn ffmpeg(line: &str, paths: &[&Path]) {
     assert!(status.success(), "ffmpeg {line}");
 }
 
-/// Smooth colours with fine texture and grain, as photographs have.
+/// Smooth colours; texture and grain in brightness, as photographs have after demosaicing.
 pub(crate) fn natural(dims: Dims) -> RgbFrame {
     let mut seed = 1u32;
     let mut data = Vec::new();
@@ -134,12 +134,8 @@ pub(crate) fn natural(dims: Dims) -> RgbFrame {
             let (fx, fy) = (x as f32 / dims.width as f32, y as f32 / dims.height as f32);
             let texture = (x as f32 * 0.35).sin() * (y as f32 * 0.23).cos() * 10.0 + grain;
             data.extend(
-                [
-                    60.0 + 150.0 * fx + texture,
-                    70.0 + 110.0 * fy + texture * 0.8,
-                    200.0 - 120.0 * fx * fy + texture * 0.6,
-                ]
-                .map(|v| v as u8),
+                [60.0 + 150.0 * fx + texture, 70.0 + 110.0 * fy + texture, 200.0 - 120.0 * fx * fy + texture]
+                    .map(|v| v as u8),
             );
         }
     }

@@ -3,18 +3,25 @@
 use crate::bindings::contract::exports::travel::plugin::{crossfade as c, guide as g, orchestrate as o};
 use crate::bindings::contract::travel::host::media as m;
 use crate::bindings::contract::travel::plugin::travel as t;
+use crate::shown::shown;
 use travel::{InvalidPlan, MediumId, crossfade, guide, orchestrate};
 
 pub(crate) fn refusal(r: m::Refusal) -> travel::Refusal {
     match r {
-        m::Refusal::InvalidParams((pointer, reason)) => travel::Refusal::InvalidParams { pointer, reason },
-        m::Refusal::Unsupported(reason) => travel::Refusal::Unsupported(reason),
-        m::Refusal::Other((code, message)) => travel::Refusal::Other { code, message },
+        m::Refusal::InvalidParams((pointer, reason)) => {
+            travel::Refusal::InvalidParams { pointer: shown(&pointer), reason: shown(&reason) }
+        }
+        m::Refusal::Unsupported(reason) => travel::Refusal::Unsupported(shown(&reason)),
+        m::Refusal::Other((code, message)) => travel::Refusal::Other { code: shown(&code), message: shown(&message) },
     }
 }
 
 pub(crate) fn graph(g: o::Graph) -> orchestrate::Graph {
-    orchestrate::Graph { nodes: g.nodes.into_iter().map(node).collect(), film: g.film, notes: g.notes }
+    orchestrate::Graph {
+        nodes: g.nodes.into_iter().map(node).collect(),
+        film: g.film,
+        notes: g.notes.iter().map(|note| shown(note)).collect(),
+    }
 }
 
 fn node(n: o::Node) -> orchestrate::Node {
@@ -109,8 +116,7 @@ pub(crate) fn crossfade_plan(p: c::Plan) -> Result<crossfade::Plan, InvalidPlan>
 }
 
 fn unknown(path: String, kind: &str) -> InvalidPlan {
-    let kind: String = kind.chars().filter(|c| !c.is_control()).take(64).collect();
-    InvalidPlan::new(path, format!("this host does not know the kind `{kind}`"))
+    InvalidPlan::new(path, format!("this host does not know the kind `{}`", shown(kind)))
 }
 
 fn span(s: m::Span) -> travel::Span {

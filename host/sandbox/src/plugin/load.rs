@@ -11,6 +11,7 @@ use crate::manifest::{FILE_NAME, Manifest, is_id};
 use crate::params::Schemas;
 use crate::run;
 use crate::sandbox::Sandbox;
+use crate::shown::shown;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use travel::Role;
@@ -126,10 +127,10 @@ impl Plugin {
         }
         let invalid = |reason| PluginError::Description { plugin: self.id.to_string(), reason };
         if about.name != *self.id {
-            let name: String = about.name.chars().filter(|c| !c.is_control()).take(80).collect();
+            let name = shown(&about.name);
             return Err(invalid(format!("it calls itself `{name}`, but plugin.toml has the id `{}`", self.id)));
         }
-        Schemas::compile(about.params_schemas).map_err(invalid)
+        Schemas::compile(about.params_schemas).map_err(|reason| invalid(shown(&reason)))
     }
 
     fn misfit(&self, error: &wasmtime::Error) -> PluginError {
