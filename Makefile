@@ -21,11 +21,18 @@ demo: build ## a film from the photographs in examples/photos
 test: build ## every test
 	$(CARGO) test --release --workspace
 
-lint: plugins ## formatting, clippy, rustdoc
+lint: plugins ## formatting, clippy, rustdoc, contract and documents
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --release --target wasm32-wasip2 -p plugin-travel -p plugin-dissolve -p travel-test-guests -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
+	$(CARGO) test --release -p travel-host --test documents -- every_item links_in
+
+bench: build ## the benchmarks of docs/benchmarks.md, beside their peers where Python has them
+	$(CARGO) bench -p travel-sandbox --bench plan_call
+	$(CARGO) build --release -p travel-media --example stitch_bench -p travel-generators --example inbetween
+	python3 tests/bench/overhead.py
+	python3 tests/bench/stitch.py
 
 audit: ## licences, bans and advisories, where cargo-deny is installed
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \

@@ -1,5 +1,7 @@
 //! The commands that look, and the ways of spelling.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail")]
+
 mod support;
 
 use support::{Desk, quick};

@@ -1,5 +1,7 @@
 //! The queue as its users see it: submit, host, kill, resume.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail")]
+
 mod support;
 
 use serde_json::Value;
@@ -108,6 +110,8 @@ fn a_host_killed_at_any_stage_goes_on_at_its_next_start() {
         assert_eq!(count(&desk.path("out/trip.mp4")), 18, "{task} {stage}");
         assert_each_task_has_one_result(&desk, "1");
         films.push(std::fs::read(desk.path("out/trip.mp4")).unwrap());
+        let out = std::fs::read_dir(desk.path("out")).unwrap().count();
+        assert_eq!(out, 1, "{task} {stage}: the film alone");
         let left = std::fs::read_dir(desk.path("travel-host.data/tmp")).unwrap().count();
         assert_eq!(left, 0, "{task} {stage} left work in progress behind");
     }
@@ -161,7 +165,7 @@ fn a_second_host_is_refused_and_a_submission_reaches_the_first() {
 }
 
 #[test]
-fn a_run_keeps_the_plugin_that_it_began_with() {
+fn a_run_keeps_the_plugins_that_it_was_submitted_with() {
     let desk = Desk::new();
     let pictures = desk.pictures(2);
     let plugin = desk.path("plugins/dissolve");
@@ -169,11 +173,41 @@ fn a_run_keeps_the_plugin_that_it_began_with() {
     for file in ["plugin.toml", "dissolve.wasm"] {
         std::fs::copy(support::workspace().join("plugins/dissolve").join(file), plugin.join(file)).unwrap();
     }
-    desk.json(&quick("travel", &pictures, &["--name", "trip", "--output-dir", "out", "--plugins", "plugins"]));
-    let mut host = Host::start(&desk, &["run", "--until-idle", "--plugins", "plugins"]);
-    assert!(host.wait_for(|e| e["event"] == "task-succeeded" && e["name"] == "orchestrator"));
-    host.kill();
+    let more = ["--name", "trip", "--output-dir", "out", "--plugins", "plugins", "--keep-guides"];
+    desk.json(&quick("travel", &pictures, &more));
     std::fs::remove_dir_all(&plugin).unwrap();
     desk.ok(&["run", "--until-idle"]);
     assert_eq!(count(&desk.path("out/trip.mp4")), 9);
+    let segment = tasks(&desk, "1").into_iter().find(|t| t["task"]["kind"] == "travel_segment").unwrap();
+    let keep = &segment["output"]["guide_plan"]["keep"];
+    assert_eq!(*keep, serde_json::json!([{ "start": 0, "count": 9 }]), "dissolve keeps all of its guide");
+}
+
+#[test]
+fn a_host_whose_output_nobody_reads_goes_on() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    desk.json(&quick("travel", &pictures, &["--name", "trip", "--output-dir", "out"]));
+    let mut child =
+        desk.command(&["run", "--until-idle"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(count(&desk.path("out/trip.mp4")), 9);
+}
+
+#[test]
+fn a_film_that_appears_after_the_submission_stops_the_run_before_anything_is_rendered() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    desk.json(&quick("travel", &pictures, &["--name", "trip"]));
+    std::fs::create_dir(desk.path("films")).unwrap();
+    std::fs::write(desk.path("films/trip.mp4"), b"mine").unwrap();
+    desk.ok(&["run", "--until-idle"]);
+    let run = desk.json(&["runs", "show", "trip"]);
+    assert_eq!(run["state"], "failed");
+    assert!(run["error"].as_str().unwrap().contains("exists already"), "{run}");
+    assert_eq!(run["tasks"].as_array().unwrap().len(), 1);
+    std::fs::remove_file(desk.path("films/trip.mp4")).unwrap();
+    desk.ok(&["render", "--resume", "trip"]);
+    assert_eq!(count(&desk.path("films/trip.mp4")), 9);
 }

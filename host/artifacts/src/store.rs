@@ -15,6 +15,12 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What the scratch folders of tasks are called.
+const TASK_PREFIX: &str = "task-";
+
+/// An import that was not touched for so long is nobody's.
+const ABANDONED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
 /// A file that is now stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
@@ -80,7 +86,11 @@ impl Artifacts {
     ///
     /// # Errors
     /// A folder that cannot be made.
-    pub fn scratch(&self, label: &str) -> Result<Scratch, ArtifactError> {
+    pub fn task_scratch(&self, task: impl std::fmt::Display) -> Result<Scratch, ArtifactError> {
+        self.scratch(&format!("{TASK_PREFIX}{task}"))
+    }
+
+    fn scratch(&self, label: &str) -> Result<Scratch, ArtifactError> {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.root.join("tmp").join(format!("{label}-{}-{n}", std::process::id()));
         // A killed process with the same number may have left one.
@@ -89,17 +99,18 @@ impl Artifacts {
         Ok(Scratch::new(path))
     }
 
-    /// Removes what killed processes left unfinished: folders whose process, which their names end with, is gone.
+    /// Removes what killed processes left unfinished: every task's folder, for the caller holds the queue's lock and no
+    /// other host works here; and imports that nobody has touched for a day.
     ///
     /// # Errors
     /// An unreadable folder; files that cannot be removed are left.
     pub fn sweep_scratch(&self) -> Result<(), ArtifactError> {
         let tmp = self.root.join("tmp");
         for entry in std::fs::read_dir(&tmp).map_err(ArtifactError::io("read the folder", &tmp))?.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let pid = name.rsplit('-').nth(1).and_then(|pid| pid.parse::<u32>().ok());
-            let alive = pid.is_some_and(|pid| Path::new("/proc").join(pid.to_string()).exists());
-            if !alive {
+            let of_a_task = entry.file_name().to_string_lossy().starts_with(TASK_PREFIX);
+            let modified = entry.metadata().and_then(|m| m.modified()).ok();
+            let old = modified.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > ABANDONED);
+            if of_a_task || old {
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
@@ -160,7 +171,8 @@ impl Artifacts {
         let from = self.path(hash)?;
         let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = to.file_name().unwrap_or_default().to_string_lossy();
-        let beside = folder.join(format!(".{name}.{}.part", std::process::id()));
+        // One name for all attempts: what a killed one left is written over by the next.
+        let beside = folder.join(format!(".{name}.part"));
         let copied = std::fs::copy(&from, &beside)
             .map_err(ArtifactError::io("write", &beside))
             .and_then(|_| make_writable(&beside))
@@ -249,13 +261,10 @@ mod tests {
     fn the_sweep_removes_what_a_killed_process_left() {
         let dir = tempfile::tempdir().unwrap();
         let store = Artifacts::open(dir.path()).unwrap();
-        let mine = store.scratch("task-1").unwrap();
-        // Above the highest number that a process can have.
-        let dead = dir.path().join("tmp/task-2-4194305-0");
-        std::fs::create_dir(&dead).unwrap();
-        std::fs::write(dead.join("half.mkv"), b"half").unwrap();
+        std::mem::forget(store.task_scratch(7).unwrap());
+        let import = store.scratch("import").unwrap();
         store.sweep_scratch().unwrap();
-        assert!(!dead.exists());
-        assert!(mine.folder().exists(), "work in progress stays");
+        assert!(import.folder().exists(), "an import in progress stays");
+        assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 1);
     }
 }

@@ -102,7 +102,7 @@ pub struct RenderCommand {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Go on with a run that was stopped or failed, by number or name
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["images", "input_images", "output"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["TravelArgs", "output"])]
     pub resume: Option<String>,
 }
 

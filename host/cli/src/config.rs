@@ -34,6 +34,9 @@ use travel::Role;
 use travel_engine::limits::MAX_SLOTS;
 use travel_engine::sandbox::Limits;
 
+/// What tasks compete for: expanding runs, CPU generators, GPU generators, encoding films.
+pub const POOLS: [&str; 4] = ["plan", "cpu", "gpu", "encode"];
+
 /// The file that is read when none is named.
 const DEFAULT_FILE: &str = "travel-host.toml";
 
@@ -85,6 +88,9 @@ impl Config {
             Err(e) => return Err(bad(e.to_string())),
         };
         let mut config: Self = toml::from_str(&text).map_err(|e| bad(e.to_string().trim_end().to_owned()))?;
+        if let Some(pool) = config.slots.keys().find(|pool| !POOLS.contains(&pool.as_str())) {
+            return Err(bad(format!("slots.{pool} is not a pool; the pools are {}", POOLS.join(", "))));
+        }
         if let Some((pool, n)) = config.slots.iter().find(|(_, n)| !(1..=MAX_SLOTS).contains(n)) {
             return Err(bad(format!("slots.{pool} is {n}; 1 to {MAX_SLOTS} are possible")));
         }

@@ -20,6 +20,12 @@ impl Diagnostic {
         Self { code: code.to_owned(), message: message.into(), hint: String::new(), exit: 2 }
     }
 
+    /// A command line that is not one: the parser's own words, which teach.
+    pub fn usage(words: &str) -> Self {
+        let words = words.trim().strip_prefix("error: ").unwrap_or(words);
+        Self::refused("usage", words.trim_end())
+    }
+
     /// Work that failed: exit code 1.
     pub fn failed(code: &str, message: impl Into<String>) -> Self {
         Self { exit: 1, ..Self::refused(code, message) }
@@ -42,13 +48,22 @@ impl Diagnostic {
 
     /// To standard error.
     pub fn print(&self, global: &Global) {
+        self.write(global.json, uses_color(global));
+    }
+
+    /// To standard error, when the command line could not be read.
+    pub fn print_early(&self, json: bool) {
+        self.write(json, false);
+    }
+
+    fn write(&self, json: bool, color: bool) {
         let mut err = std::io::stderr().lock();
         // With standard error gone there is nobody left to tell.
-        let _ = if global.json {
+        let _ = if json {
             let error = json!({ "code": self.code, "message": self.message, "hint": self.hint });
             writeln!(err, "{}", json!({ "error": error }))
         } else {
-            let (red, bold, off) = if uses_color(global) { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+            let (red, bold, off) = if color { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
             let head = writeln!(err, "{red}error[{}]{off}{bold}: {}{off}", self.code, self.message);
             if self.hint.is_empty() { head } else { head.and_then(|()| writeln!(err, "  try: {}", self.hint)) }
         };
@@ -66,15 +81,7 @@ pub fn uses_color(global: &Global) -> bool {
 
 impl From<EngineError> for Diagnostic {
     fn from(error: EngineError) -> Self {
-        let mut message = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            let more = inner.to_string();
-            if !message.contains(&more) {
-                message = format!("{message}: {more}");
-            }
-            cause = inner.source();
-        }
+        let message = error.with_causes();
         let exit = if error.is_bad_input() { 2 } else { 1 };
         Self { code: error.code().to_owned(), message, hint: error.hint(), exit }
     }

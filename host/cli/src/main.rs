@@ -3,7 +3,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | it failed while it ran: a run, a disk, a database |
+//! | 1 | it failed while it ran: the run of a `render`, a disk, a database |
 //! | 2 | the input was refused; nothing was changed |
 //! | 130 | stopped by Ctrl-C; the work can go on later |
 
@@ -22,16 +22,22 @@ mod workplace;
 
 use args::Cli;
 use clap::Parser as _;
+use clap::error::ErrorKind;
+use diagnostic::Diagnostic;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(e) if e.use_stderr() && e.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let diagnostic = Diagnostic::usage(&e.render().to_string());
+            diagnostic.print_early(std::env::args_os().any(|a| a == "--json"));
+            return ExitCode::from(diagnostic.exit_code());
+        }
         Err(e) => {
-            let code = if e.use_stderr() { 2 } else { 0 };
             // A closed pipe (`--help | head`) is no reason to fail.
             let _ = e.print();
-            return ExitCode::from(code);
+            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
         }
     };
     let global = cli.global.clone();

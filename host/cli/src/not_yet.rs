@@ -43,7 +43,7 @@ impl Args for NotYet {
         FLAGS.into_iter().fold(command, |command, (flag, old, takes_value, instead)| {
             let action = if takes_value { ArgAction::Append } else { ArgAction::SetTrue };
             let arg = Arg::new(flag).long(flag).alias(old).action(action).help(instead);
-            let arg = if takes_value { arg.value_name("…") } else { arg };
+            let arg = if takes_value { arg.value_name("…").allow_negative_numbers(true) } else { arg };
             command.arg(arg.help_heading("Not yet supported (refused)"))
         })
     }

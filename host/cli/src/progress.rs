@@ -10,16 +10,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use travel::Timeline;
 use travel_engine::media::Watch;
-use travel_engine::queue::{RunState, TaskId};
+use travel_engine::queue::{RunId, RunState, TaskId};
 use travel_engine::{HostEvent, Observer};
 
+/// A line on standard error. A reader that went away does not stop the work.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
 /// Who is told what the host does: JSON lines, bars on a terminal, or plain lines elsewhere.
-pub fn observer(global: &Global, timeline: Option<&Timeline>) -> Arc<dyn Observer> {
+/// `run` and its time line are what the bar of the whole film follows.
+pub fn observer(global: &Global, whole: Option<(RunId, &Timeline)>) -> Arc<dyn Observer> {
     if global.json {
         return Arc::new(JsonLines);
     }
     if std::io::stderr().is_terminal() && global.verbose == 0 {
-        return Arc::new(Bars::new(timeline, uses_color(global)));
+        return Arc::new(Bars::new(whole, uses_color(global)));
     }
     Arc::new(Lines { begun: Mutex::default() })
 }
@@ -74,14 +80,14 @@ impl Observer for Lines {
             HostEvent::TaskSucceeded { task, .. } | HostEvent::TaskFailed { task, .. } => {
                 let took = self.begun().remove(task).map(|at| at.elapsed().as_secs_f64());
                 if let Some(line) = sentence(event, took) {
-                    eprintln!("{line}");
+                    tell(&line);
                 }
                 return;
             }
             _ => {}
         }
         if let Some(line) = sentence(event, None) {
-            eprintln!("{line}");
+            tell(&line);
         }
     }
 }
@@ -122,7 +128,7 @@ fn sentence(event: &HostEvent, took: Option<f64>) -> Option<String> {
 struct Bars {
     screen: MultiProgress,
     style: ProgressStyle,
-    whole: Option<ProgressBar>,
+    whole: Option<(RunId, ProgressBar)>,
     state: Mutex<BarState>,
 }
 
@@ -134,18 +140,18 @@ struct BarState {
 }
 
 impl Bars {
-    fn new(timeline: Option<&Timeline>, color: bool) -> Self {
+    fn new(whole: Option<(RunId, &Timeline)>, color: bool) -> Self {
         let screen = MultiProgress::new();
         let paint = if color { ".cyan/dim" } else { "" };
         let template = format!("{{prefix:>14}} {{bar:28{paint}}} {{pos:>5}}/{{len:<5}} {{msg}} {{elapsed:>4}}");
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let whole = timeline.map(|timeline| {
+        let whole = whole.map(|(run, timeline)| {
             let frames = timeline.segments.iter().map(|s| u64::from(s.place.total)).sum();
             let template = format!("{{prefix:>14}} {{bar:28{paint}}} {{pos:>5}}/{{len:<5}} frames, {{eta}} left");
             let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = screen.add(ProgressBar::new(frames).with_style(style).with_prefix("all segments"));
             bar.enable_steady_tick(std::time::Duration::from_millis(250));
-            bar
+            (run, bar)
         });
         Self { screen, style, whole, state: Mutex::default() }
     }
@@ -166,20 +172,17 @@ impl Observer for Bars {
             HostEvent::TaskStarted { task, name, .. } => {
                 let bar = ProgressBar::new(0).with_style(self.style.clone()).with_prefix(name.clone());
                 let bar = match &self.whole {
-                    Some(whole) => self.screen.insert_before(whole, bar),
+                    Some((_, whole)) => self.screen.insert_before(whole, bar),
                     None => self.screen.add(bar),
                 };
                 self.state().bars.insert(*task, (bar, Instant::now()));
                 return;
             }
-            HostEvent::Progress { task, phase, done, total, .. } => {
+            HostEvent::Progress { run, task, phase, done, total, .. } => {
                 let mut state = self.state();
-                if *phase == "generate" {
+                if let Some((_, whole)) = self.whole.as_ref().filter(|(mine, _)| mine == run && *phase == "generate") {
                     state.rendered.insert(*task, *done);
-                    let rendered = state.rendered.values().sum();
-                    if let Some(whole) = &self.whole {
-                        whole.set_position(rendered);
-                    }
+                    whole.set_position(state.rendered.values().sum());
                 }
                 if let Some((bar, _)) = state.bars.get(task) {
                     bar.set_message(*phase);
@@ -200,8 +203,8 @@ impl Observer for Bars {
         if let Some((bar, _)) = ended {
             bar.finish_and_clear();
         }
-        if let HostEvent::RunFinished { .. } = event
-            && let Some(whole) = &self.whole
+        if let HostEvent::RunFinished { run, .. } = event
+            && let Some((_, whole)) = self.whole.as_ref().filter(|(mine, _)| mine == run)
         {
             whole.finish_and_clear();
         }

@@ -272,9 +272,10 @@ fn name_after(images: &[PathBuf], film: Option<&Path>) -> String {
 
 fn check_name(name: &str) -> Result<(), Diagnostic> {
     let bad = |c: char| c == '/' || c == '\\' || c.is_control();
-    if name.is_empty() || name.starts_with('.') || name.len() > 200 || name.contains(bad) {
+    let number = name.trim_start_matches('#').parse::<u64>().is_ok();
+    if name.is_empty() || name.starts_with('.') || name.len() > 200 || name.contains(bad) || number {
         return Err(Diagnostic::refused("bad_name", format!("`{name}` cannot be a film's name"))
-            .hint("use 1 to 200 characters without a slash, not beginning with a dot"));
+            .hint("use 1 to 200 characters without a slash, not beginning with a dot, and not only digits"));
     }
     Ok(())
 }

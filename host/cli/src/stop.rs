@@ -14,7 +14,8 @@ pub enum First {
     Now,
 }
 
-/// Turns signals into a wish that grows. A third one ends the process at once: the work is safe in the queue.
+/// Turns signals into a wish that grows. One more after that ends the process at once: the work is safe in the
+/// queue.
 pub fn on_signal(first: First) -> Result<watch::Receiver<Shutdown>, Diagnostic> {
     let failed = |e: std::io::Error| Diagnostic::failed("signals", format!("signals cannot be received: {e}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;

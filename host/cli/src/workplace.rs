@@ -1,13 +1,13 @@
 //! Where a command works: the database, the files beside it, the plugins.
 
 use crate::args::Global;
-use crate::config::Config;
+use crate::config::{Config, POOLS};
 use crate::diagnostic::Diagnostic;
 use crate::render_args::absolute;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use travel_engine::artifacts::Artifacts;
-use travel_engine::queue::{HostLock, SqliteStore, SystemClock};
+use travel_engine::queue::{HostLock, QueueError, SqliteStore, SystemClock};
 use travel_engine::sandbox::{Manifest, Plugin, Registry, Sandbox, SandboxConfig};
 use travel_engine::{Slots, Workshop};
 
@@ -83,6 +83,13 @@ impl Workplace {
 
     /// The queue, to work on, and the lock that keeps other hosts away.
     pub fn store_to_work(&self) -> Result<(HostLock, SqliteStore), Diagnostic> {
+        // Looked at first, so that a file that is no queue gets no lock beside it.
+        if self.db.exists()
+            && let Err(e) = SqliteStore::open_for_read(&self.db)
+            && !matches!(e, QueueError::TooOld { .. })
+        {
+            return Err(e.into());
+        }
         let lock = HostLock::acquire(&self.db)?;
         let store = SqliteStore::open_for_work(&self.db, Arc::new(SystemClock))?;
         Ok((lock, store))
@@ -102,7 +109,7 @@ impl Workplace {
 
     /// How many tasks of each pool run at once: one, unless configured.
     pub fn slots(&self) -> Slots {
-        let mut slots: Slots = ["plan", "cpu", "gpu", "encode"].into_iter().map(|p| (p.to_owned(), 1)).collect();
+        let mut slots: Slots = POOLS.into_iter().map(|p| (p.to_owned(), 1)).collect();
         slots.extend(self.config.slots.iter().map(|(pool, n)| (pool.clone(), *n)));
         slots
     }

@@ -4,8 +4,8 @@ use crate::observer::{HostEvent, Observer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use travel_queue::{RunId, TaskId};
 
 const GO_ON: u8 = 0;
@@ -30,6 +30,7 @@ pub struct Control {
     task: TaskId,
     name: String,
     stop: AtomicU8,
+    stopping: Condvar,
     state: Mutex<State>,
     observer: std::sync::Arc<dyn Observer>,
 }
@@ -44,12 +45,20 @@ struct State {
 }
 
 /// Shortest time between two reports of progress within a phase.
-const REPORT_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
+const REPORT_EVERY: Duration = Duration::from_millis(50);
 
 impl Control {
     /// Of a task that begins.
     pub fn new(run: RunId, task: TaskId, name: String, observer: std::sync::Arc<dyn Observer>) -> Self {
-        Self { run, task, name, stop: AtomicU8::new(GO_ON), state: Mutex::default(), observer }
+        Self {
+            run,
+            task,
+            name,
+            stop: AtomicU8::new(GO_ON),
+            stopping: Condvar::new(),
+            state: Mutex::default(),
+            observer,
+        }
     }
 
     /// Asks the task to stop; the first reason stays.
@@ -60,6 +69,17 @@ impl Control {
             Stop::Lost => LOST,
         };
         let _ = self.stop.compare_exchange(GO_ON, code, Ordering::AcqRel, Ordering::Acquire);
+        // Taken so that nobody between looking and waiting misses the call.
+        drop(self.lock());
+        self.stopping.notify_all();
+    }
+
+    /// Waits until the task has lost its claim, at most so long; whether it has.
+    pub fn lost_within(&self, time: Duration) -> bool {
+        let lost = || self.stopped() == Some(Stop::Lost);
+        let waited = self.stopping.wait_timeout_while(self.lock(), time, |_| !lost());
+        drop(waited);
+        lost()
     }
 
     /// Why the task has to stop, if it has to.
@@ -86,6 +106,8 @@ impl Control {
     pub fn advance(&self, done: u64, total: u64) {
         let mut state = self.lock();
         let Some((phase, _)) = state.phase else { return };
+        // Who works does not always know how much there is; who began the phase does.
+        let total = if total == 0 { state.total } else { total };
         (state.done, state.total) = (done, total);
         if done < total && state.told.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
             return;

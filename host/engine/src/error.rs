@@ -39,6 +39,16 @@ pub enum EngineError {
         /// How many are needed, in words.
         needed: &'static str,
     },
+    /// A value outside its range.
+    #[error("{flag} is {value}; it must be {range}")]
+    BadValue {
+        /// As the user types it.
+        flag: &'static str,
+        /// What was given.
+        value: String,
+        /// What is possible, in words.
+        range: &'static str,
+    },
     /// A film of this size cannot be made.
     #[error("the size {0}")]
     BadSize(String),
@@ -114,6 +124,7 @@ impl EngineError {
             Self::Artifact(ArtifactError::Io { .. }) => "artifact_io",
             Self::Queue(e) => e.code(),
             Self::List(_) => "list_length",
+            Self::BadValue { .. } => "bad_value",
             Self::TooFewImages { .. } => "too_few_images",
             Self::BadSize(_) | Self::SizeOffGrid { .. } => "bad_size",
             Self::OutputExists(_) => "output_exists",
@@ -132,7 +143,9 @@ impl EngineError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::OutputExists(_) => "choose another name with -o or --name, or pass --overwrite".to_owned(),
+            Self::OutputExists(_) => {
+                "move that file away, choose another name with -o or --name, or pass --overwrite".to_owned()
+            }
             Self::OutputFolder { .. } => {
                 "choose another folder with --output-dir (or -o), or change its permissions".to_owned()
             }
@@ -141,11 +154,23 @@ impl EngineError {
                 "choose another --resolution, as 832x480 (even sides, 16 to 8192 pixels)".to_owned()
             }
             Self::Artifact(ArtifactError::DiskFull { .. }) | Self::Queue(QueueError::DiskFull(_)) => {
-                "free some space, then go on with `travel-host render --resume RUN`".to_owned()
+                "free some space, then try again".to_owned()
             }
-            Self::Media(e) if e.is_disk_full() => {
-                "free some space, then go on with `travel-host render --resume RUN`".to_owned()
+            Self::Media(e) if e.is_disk_full() => "free some space, then try again".to_owned(),
+            Self::Media(MediaError::Missing { .. }) => "check the path".to_owned(),
+            Self::Media(e) if e.is_bad_input() => "give another file, or one that is whole".to_owned(),
+            Self::List(_) => "see `travel-host plan --help`".to_owned(),
+            Self::BadValue { .. } => "see `travel-host travel --help`".to_owned(),
+            Self::Plugin(PluginError::MissingFolder { .. } | PluginError::NoPlugins { .. }) => {
+                "give --plugins a folder with plugin.toml, or a folder of such folders".to_owned()
             }
+            Self::Plugin(PluginError::UnknownPlugin { .. } | PluginError::Params { .. }) => {
+                "see `travel-host plugins list` and `travel-host plugins inspect`".to_owned()
+            }
+            Self::Queue(QueueError::NotADatabase(_) | QueueError::Foreign(_) | QueueError::Missing(_)) => {
+                "choose another database with --db".to_owned()
+            }
+            Self::Queue(QueueError::UnknownRun(_)) => "see `travel-host runs list`".to_owned(),
             Self::Queue(QueueError::Locked { .. }) => {
                 "submit to the running host with `travel-host travel`, or choose another database with --db".to_owned()
             }
@@ -154,6 +179,27 @@ impl EngineError {
             }
             _ => String::new(),
         }
+    }
+
+    /// The error with its causes, as far as they add something.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(inner) = cause {
+            let more = inner.to_string();
+            if !text.contains(&more) {
+                text = format!("{text}: {more}");
+            }
+            cause = inner.source();
+        }
+        text
+    }
+
+    /// The error with its causes and what to do, as a run keeps it.
+    pub(crate) fn with_causes_and_hint(&self) -> String {
+        let hint = self.hint();
+        if hint.is_empty() { self.with_causes() } else { format!("{} ({hint})", self.with_causes()) }
     }
 
     /// Whether another attempt may succeed without anybody changing anything.
@@ -192,6 +238,7 @@ impl EngineError {
                 !matches!(e, PluginError::Io { .. } | PluginError::CacheFolder { .. } | PluginError::Engine { .. })
             }
             Self::List(_)
+            | Self::BadValue { .. }
             | Self::TooFewImages { .. }
             | Self::BadSize(_)
             | Self::SizeOffGrid { .. }

@@ -10,13 +10,13 @@ mod stitch;
 use crate::control::Control;
 use crate::error::EngineError;
 use crate::spec::RunSpec;
-use crate::submit::slot_artifact;
-use crate::task::{ORCHESTRATOR, PluginRef, SEGMENT, STITCH};
+use crate::task::{ORCHESTRATOR, SEGMENT, STITCH};
 use crate::workshop::Workshop;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
-use travel_artifacts::{Hash, Stored};
+use travel::Role;
+use travel_artifacts::Hash;
 use travel_queue::{Claimed, NewTask, SlotArtifact};
 use travel_sandbox::{CallContext, Cancel, Plugin};
 
@@ -60,9 +60,9 @@ impl Job<'_> {
             .cancelled_by(Cancel::when(move || control.stopped().is_some()))
     }
 
-    /// The plugin that a task was given: this host's own if it is the same, else the stored one.
-    pub(crate) fn plugin(&self, wanted: &PluginRef) -> Result<Arc<Plugin>, EngineError> {
-        self.shop.plugin(wanted)
+    /// The plugin that answers a role of this run.
+    pub(crate) fn plugin(&self, role: Role) -> Result<Arc<Plugin>, EngineError> {
+        self.shop.plugin(self.spec.plugins.get(&role).ok_or_else(|| missing("plugin for", role))?)
     }
 
     /// Where a run's still lies.
@@ -92,14 +92,4 @@ pub(crate) fn missing(what: &str, which: impl std::fmt::Display) -> EngineError 
 
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<Value, EngineError> {
     serde_json::to_value(value).map_err(|e| EngineError::Stored(e.to_string()))
-}
-
-/// Keeps a plugin's component with the run.
-pub(crate) fn keep(shop: &Workshop, plugin: &Plugin) -> Result<(PluginRef, Stored), EngineError> {
-    let stored = shop.artifacts.put_bytes(plugin.wasm())?;
-    Ok((PluginRef { manifest: plugin.manifest().clone(), digest: stored.hash }, stored))
-}
-
-pub(crate) fn plugin_slot(stored: Stored) -> SlotArtifact {
-    slot_artifact(crate::task::slot::PLUGIN, stored, "application/wasm")
 }

@@ -6,11 +6,12 @@
 
 use crate::control::{Control, Stop};
 use crate::error::EngineError;
-use crate::limits::QUEUE_RETRY;
+use crate::limits::{QUEUE_RETRY, QUEUE_TRIES};
 use crate::observer::{HostEvent, Observer};
 use crate::settle;
 use crate::workshop::Workshop;
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -82,6 +83,7 @@ impl Host {
         let (report, mut reports) = mpsc::unbounded_channel();
         let mut running: HashMap<TaskId, Running> = HashMap::new();
         let mut told = Shutdown::No;
+        let mut refused = 0;
         let mut fence = Instant::now();
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -90,19 +92,25 @@ impl Host {
             let mut due = None;
             if told == Shutdown::No {
                 match self.fill(worker, &mut running, &report).await {
-                    Ok(()) => {}
-                    Err(EngineError::Queue(e)) if e.is_retryable() => due = Some(QUEUE_RETRY),
+                    Ok(()) => refused = 0,
+                    Err(EngineError::Queue(e)) if is_passing(&e) && refused < QUEUE_TRIES => {
+                        tracing::warn!(error = %e, "no work can be claimed yet");
+                        refused += 1;
+                        due = Some(QUEUE_RETRY);
+                    }
                     Err(e) => break Err(e),
                 }
                 if due.is_none() {
                     due = match self.next_due().await {
                         Ok(next) => next,
+                        Err(EngineError::Queue(e)) if is_passing(&e) => Some(QUEUE_RETRY),
                         Err(e) => break Err(e),
                     };
                 }
                 match self.is_over(until, running.is_empty(), due.is_none()).await {
                     Ok(false) => {}
                     Ok(true) => break Ok(()),
+                    Err(EngineError::Queue(e)) if is_passing(&e) => due = Some(QUEUE_RETRY),
                     Err(e) => break Err(e),
                 }
             } else if running.is_empty() {
@@ -191,7 +199,11 @@ impl Host {
     ) -> Result<(), EngineError> {
         let (store, shop, observer) = (Arc::clone(&self.store), Arc::clone(&self.shop), Arc::clone(&self.observer));
         let work = move || {
-            let settled = settle::run(&claimed, store.as_ref(), &shop, &control, observer.as_ref());
+            // Whatever happens to this thread, the host learns that it has ended.
+            let settled = catch_unwind(AssertUnwindSafe(|| {
+                settle::run(&claimed, store.as_ref(), &shop, &control, observer.as_ref())
+            }));
+            let settled = settled.unwrap_or(Err(QueueError::Closed));
             // The host outlives its tasks: it waits for every report before it returns.
             let _ = report.send(Ended { task: claimed.task, settled });
         };
@@ -207,12 +219,16 @@ impl Host {
     async fn beat(&self, worker: WorkerId, running: &HashMap<TaskId, Running>, fence: &mut Instant) {
         if running.is_empty() {
             *fence = Instant::now();
-            return;
         }
         let beats: Vec<Beat> =
             running.iter().map(|(&task, r)| Beat { task, token: r.token, progress: r.control.progress() }).collect();
         let tasks: Vec<TaskId> = beats.iter().map(|b| b.task).collect();
-        match self.ask(move |store| store.heartbeat(worker, beats)).await {
+        // Own leases first: what has run out after that was given up, by this host too.
+        let beat = move |store: &dyn Store| {
+            let answers = store.heartbeat(worker, beats)?;
+            store.expire_leases().map(|_| answers)
+        };
+        match self.ask(beat).await {
             Ok(answers) => {
                 *fence = Instant::now();
                 for (task, answer) in tasks.iter().zip(answers) {
@@ -264,6 +280,11 @@ impl Host {
             .map_err(|e| EngineError::Crashed(e.to_string()))?
             .map_err(EngineError::from)
     }
+}
+
+/// A busy database is asked again; a full disk is somebody's to mend.
+fn is_passing(error: &QueueError) -> bool {
+    error.is_retryable() && !matches!(error, QueueError::DiskFull(_))
 }
 
 fn now() -> travel_queue::TimestampMs {

@@ -33,7 +33,7 @@ pub mod workshop;
 
 pub use error::EngineError;
 pub use host::{Host, Shutdown, Slots, Until};
-pub use observer::{HostEvent, Observer, Silent};
+pub use observer::{HostEvent, Observer};
 pub use planning::Planned;
 pub use spec::{Output, Post, RunSpec};
 pub use submit::{Prepared, RunRequest};

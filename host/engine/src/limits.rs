@@ -14,6 +14,9 @@ pub const DEFAULT_MULTIPLE: u32 = 16;
 /// How long the host waits before it asks a database again that failed for a passing reason.
 pub const QUEUE_RETRY: Duration = Duration::from_secs(2);
 
+/// How often it asks such a database before it gives up.
+pub const QUEUE_TRIES: u32 = 60;
+
 /// Contact sheets: columns, rows, width of a picture in pixels.
 pub const SHEET: (u32, u32, u32) = (6, 5, 240);
 

@@ -34,7 +34,7 @@ pub enum HostEvent {
         task: TaskId,
         /// Its name in the run.
         name: String,
-        /// What it does at present: `plan`, `guide`, `generate`, `verify`, `measure`, `stitch`, `store`.
+        /// What it does at present: `plan`, `guide`, `generate`, `verify`, `post`, `measure`, `stitch`, `contact-sheet`, `store`.
         phase: &'static str,
         /// Units done of the phase, usually frames.
         done: u64,
@@ -100,12 +100,4 @@ pub enum HostEvent {
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn tell(&self, event: &HostEvent);
-}
-
-/// Tells nobody.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Observer for Silent {
-    fn tell(&self, _: &HostEvent) {}
 }

@@ -2,12 +2,10 @@
 
 use crate::error::EngineError;
 use crate::limits::MAX_NODES;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use travel::orchestrate::{Graph, Request};
 use travel::wishes::Wishes;
-use travel::{Dims, Grid, MediumId, MediumInfo, MediumKind, Rate, Role, Timeline};
-use travel_sandbox::{CallContext, Plugin, Registry};
+use travel::{Dims, Grid, MediumId, MediumInfo, MediumKind, Rate, Timeline};
+use travel_sandbox::{CallContext, Plugin};
 
 /// What a graph is made from.
 pub struct PlanInput<'a> {
@@ -25,8 +23,6 @@ pub struct PlanInput<'a> {
     pub wishes: &'a Wishes,
     /// What the generator can render.
     pub grid: Grid,
-    /// Plugins asked for by name.
-    pub roles: &'a BTreeMap<Role, String>,
     /// The orchestrator's parameters.
     pub params: String,
 }
@@ -43,20 +39,11 @@ pub struct Planned {
     pub notes: Vec<String>,
 }
 
-/// The plugin that answers a role of a run.
-///
-/// # Errors
-/// No plugin of that name, or none that has the role.
-pub fn resolve(registry: &Registry, roles: &BTreeMap<Role, String>, role: Role) -> Result<Arc<Plugin>, EngineError> {
-    Ok(registry.resolve(role, roles.get(&role).map(String::as_str))?)
-}
-
 /// Expands a run through its orchestrator.
 ///
 /// # Errors
 /// A list of the wrong length, a plugin's refusal or failure, a graph that breaks a rule.
-pub fn plan(registry: &Registry, input: PlanInput<'_>, context: &CallContext) -> Result<Planned, EngineError> {
-    let plugin = resolve(registry, input.roles, Role::Orchestrate)?;
+pub fn plan(plugin: &Plugin, input: PlanInput<'_>, context: &CallContext) -> Result<Planned, EngineError> {
     let still = |(i, dims): (u32, Dims)| MediumInfo {
         id: MediumId(i),
         kind: MediumKind::Still,

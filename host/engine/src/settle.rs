@@ -3,6 +3,7 @@
 use crate::control::{Control, Stop};
 use crate::error::EngineError;
 use crate::handle::{Done, handle};
+use crate::limits::{QUEUE_RETRY, QUEUE_TRIES};
 use crate::observer::{HostEvent, Observer};
 use crate::workshop::Workshop;
 use std::hash::{BuildHasher as _, RandomState};
@@ -30,13 +31,14 @@ pub(crate) fn run(
     let handled = catch_unwind(AssertUnwindSafe(|| handle(claimed, shop, control)))
         .unwrap_or_else(|panic| Err(EngineError::Crashed(words(panic.as_ref()))));
     let settled = match (handled, control.stopped()) {
-        (Ok(done), _) => succeed(claimed, done, store, observer),
+        (Ok(done), _) => succeed(claimed, done, store, control, observer),
         (Err(_), Some(Stop::Lost)) => Ok(RunState::Active),
-        (Err(e), Some(Stop::Release)) if e.is_cancelled() => store.release(task, claimed.token).map(|()| {
-            observer.tell(&HostEvent::TaskReleased { run, task, name: name.clone() });
-            RunState::Active
-        }),
-        (Err(e), _) => fail(claimed, &e, store, observer),
+        (Err(e), Some(Stop::Release)) if e.is_cancelled() => patiently(control, || store.release(task, claimed.token))
+            .map(|()| {
+                observer.tell(&HostEvent::TaskReleased { run, task, name: name.clone() });
+                RunState::Active
+            }),
+        (Err(e), _) => fail(claimed, &e, store, control, observer),
     };
     let run_state = match settled {
         Err(e) if e.is_stale() => {
@@ -52,13 +54,20 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn succeed(claimed: &Claimed, done: Done, store: &dyn Store, observer: &dyn Observer) -> Result<RunState, QueueError> {
-    let finished = store.succeed(Finish {
+fn succeed(
+    claimed: &Claimed,
+    done: Done,
+    store: &dyn Store,
+    control: &Control,
+    observer: &dyn Observer,
+) -> Result<RunState, QueueError> {
+    let finish = Finish {
         artifacts: done.made,
         emitted: done.emitted,
         run_output: done.run_output,
         ..Finish::new(claimed.task, claimed.token, done.output)
-    })?;
+    };
+    let finished = patiently(control, || store.succeed(finish.clone()))?;
     let emitted = finished.emitted.into_iter().map(|e| e.name).collect();
     let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
     observer.tell(&HostEvent::TaskSucceeded { run, task, name, emitted });
@@ -69,17 +78,14 @@ fn fail(
     claimed: &Claimed,
     error: &EngineError,
     store: &dyn Store,
+    control: &Control,
     observer: &dyn Observer,
 ) -> Result<RunState, QueueError> {
-    let text = sentence(error);
+    let text = error.with_causes_and_hint();
     let retry = if error.is_retryable() { Retry::After(backoff(claimed.attempt, chance())) } else { Retry::Never };
-    let failed = store.fail(Failure {
-        task: claimed.task,
-        token: claimed.token,
-        code: error.code().to_owned(),
-        error: text.clone(),
-        retry,
-    })?;
+    let failure =
+        Failure { task: claimed.task, token: claimed.token, code: error.code().to_owned(), error: text.clone(), retry };
+    let failed = patiently(control, || store.fail(failure.clone()))?;
     observer.tell(&HostEvent::TaskFailed {
         run: claimed.run,
         task: claimed.task,
@@ -91,18 +97,20 @@ fn fail(
     Ok(failed.run_state)
 }
 
-/// An error with its causes, as far as they add something.
-fn sentence(error: &EngineError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
+/// Tells the queue, again and again while it is only busy: minutes of work depend on it. Heartbeats go on meanwhile.
+fn patiently<T>(control: &Control, tell: impl Fn() -> Result<T, QueueError>) -> Result<T, QueueError> {
+    for _ in 0..QUEUE_TRIES {
+        match tell() {
+            Err(e) if e.is_retryable() => {
+                tracing::warn!(error = %e, "the queue cannot be told yet");
+                if control.lost_within(QUEUE_RETRY) {
+                    return Err(e);
+                }
+            }
+            told => return told,
         }
-        cause = inner.source();
     }
-    text
+    tell()
 }
 
 /// A number in 0…1, different every time.

@@ -1,5 +1,6 @@
 //! What a run is: the record that is stored with it, and from which every task of it is done.
 
+use crate::task::PluginRef;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -30,8 +31,9 @@ pub struct RunSpec {
     pub wishes: Wishes,
     /// Name of the generator.
     pub generator: String,
-    /// Plugins asked for by name; roles that are missing are chosen by the host.
-    pub roles: BTreeMap<Role, String>,
+    /// Who answers each role. Their components are stored with the run, which so keeps the versions that it was planned
+    /// with, whatever the host that makes it has.
+    pub plugins: BTreeMap<Role, PluginRef>,
     /// Parameters of the roles; JSON objects.
     pub params: BTreeMap<Role, Value>,
     /// Changes to each segment after the first.

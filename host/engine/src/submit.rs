@@ -9,16 +9,19 @@ use crate::limits::{DEFAULT_MULTIPLE, DEFAULT_PIXELS};
 use crate::planning::{self, PlanInput, Planned};
 use crate::rehearsal;
 use crate::spec::{ClipRef, Output, Post, RunSpec, SPEC_VERSION, StillRef};
-use crate::task::{ORCHESTRATOR, POOL_PLAN, slot};
+use crate::task::{ORCHESTRATOR, POOL_PLAN, PluginRef, slot};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use travel::wishes::Wishes;
 use travel::{Dims, Rate, Role};
 use travel_artifacts::{Artifacts, Stored};
 use travel_media::{Encode, Watch};
+use travel_queue::limits::MAX_NAME_CHARS;
 use travel_queue::{ArtifactHash, NewRun, NewTask, SlotArtifact, Store, Submitted};
-use travel_sandbox::{CallContext, Registry};
+use travel_sandbox::{CallContext, Plugin, Registry};
 
 /// What a user wishes.
 #[derive(Debug, Clone)]
@@ -59,7 +62,30 @@ pub struct Prepared {
     stills: Vec<(PathBuf, Dims)>,
     continued: Option<(PathBuf, Dims, u32)>,
     canvas: Dims,
+    plugins: Plugins,
     plan: Planned,
+}
+
+/// Who answers the roles of a run.
+struct Plugins {
+    orchestrate: Arc<Plugin>,
+    guide: Arc<Plugin>,
+    crossfade: Arc<Plugin>,
+}
+
+impl Plugins {
+    fn resolve(registry: &Registry, wanted: &BTreeMap<Role, String>) -> Result<Self, EngineError> {
+        let plugin = |role| registry.resolve(role, wanted.get(&role).map(String::as_str));
+        Ok(Self {
+            orchestrate: plugin(Role::Orchestrate)?,
+            guide: plugin(Role::Guide)?,
+            crossfade: plugin(Role::Crossfade)?,
+        })
+    }
+
+    fn by_role(&self) -> [(Role, &Plugin); 3] {
+        [(Role::Orchestrate, &self.orchestrate), (Role::Guide, &self.guide), (Role::Crossfade, &self.crossfade)]
+    }
 }
 
 impl Prepared {
@@ -68,6 +94,7 @@ impl Prepared {
     /// # Errors
     /// An unreadable image, a size that cannot be made, lists of the wrong length, a plugin's refusal.
     pub fn check(registry: &Registry, request: RunRequest, on: &dyn Watch) -> Result<Self, EngineError> {
+        check_words(&request)?;
         let generator = travel_generators::by_name(&request.generator)?;
         let settings: Value = serde_json::from_str(&request.wishes.settings)
             .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
@@ -102,8 +129,9 @@ impl Prepared {
         let first = continued.as_ref().map(|(_, dims, _)| *dims).or(stills.first().map(|(_, dims)| *dims));
         let grid = generator.describe().grid;
         let (canvas, mut notes) = choose_canvas(&request, first, grid.dims_multiple)?;
+        let plugins = Plugins::resolve(registry, &request.roles)?;
         let mut plan = planning::plan(
-            registry,
+            &plugins.orchestrate,
             PlanInput {
                 run: &request.name,
                 canvas,
@@ -112,7 +140,6 @@ impl Prepared {
                 continued: continued.as_ref().map(|(_, dims, frames)| (*dims, *frames)),
                 wishes: &request.wishes,
                 grid,
-                roles: &request.roles,
                 params: role_params(&request.params, Role::Orchestrate),
             },
             &CallContext::new(request.name.as_str(), "plan"),
@@ -121,13 +148,11 @@ impl Prepared {
         let [guide, crossfade] = [Role::Guide, Role::Crossfade].map(|role| role_params(&request.params, role));
         let dims: Vec<Dims> = stills.iter().map(|(_, dims)| *dims).collect();
         let film = Film { canvas, rate: request.rate, stills: &dims, grid, params: &guide };
-        let plugin = planning::resolve(registry, &request.roles, Role::Guide)?;
-        rehearsal::guides(&plugin, &plan, &film, &context)?;
-        let plugin = planning::resolve(registry, &request.roles, Role::Crossfade)?;
-        rehearsal::crossfade(&plugin, &plan, crossfade, &context)?;
+        rehearsal::guides(&plugins.guide, &plan, &film, &context)?;
+        rehearsal::crossfade(&plugins.crossfade, &plan, crossfade, &context)?;
         notes.append(&mut plan.notes);
         plan.notes = notes;
-        Ok(Self { request, stills, continued, canvas, plan })
+        Ok(Self { request, stills, continued, canvas, plugins, plan })
     }
 
     /// The plan, with what the user should know.
@@ -147,7 +172,7 @@ impl Prepared {
         self.canvas
     }
 
-    /// Whether the film can be put where it belongs; makes its folder.
+    /// Whether the film can be put where it belongs.
     ///
     /// # Errors
     /// An output folder that cannot be written, a film that is there already.
@@ -160,7 +185,7 @@ impl Prepared {
     /// # Errors
     /// A full disk, a queue that refuses.
     pub fn submit(self, store: &dyn Store, artifacts: &Artifacts) -> Result<Submitted, EngineError> {
-        let Self { request, stills, continued, canvas, .. } = self;
+        let Self { request, stills, continued, canvas, plugins, .. } = self;
         let mut task = NewTask::new("orchestrator", ORCHESTRATOR, POOL_PLAN, json!({}));
         let mut refs = Vec::new();
         for (i, (path, dims)) in stills.iter().enumerate() {
@@ -176,6 +201,12 @@ impl Prepared {
                 Some(ClipRef { hash: stored.hash, dims, frames, label: label(&path) })
             }
         };
+        let mut chosen = BTreeMap::new();
+        for (role, plugin) in plugins.by_role() {
+            let stored = artifacts.put_bytes(plugin.wasm())?;
+            task = task.artifact(slot_artifact(&slot::plugin(role), stored, "application/wasm"));
+            chosen.insert(role, PluginRef { manifest: plugin.manifest().clone(), digest: stored.hash });
+        }
         let spec = RunSpec {
             version: SPEC_VERSION,
             canvas,
@@ -184,7 +215,7 @@ impl Prepared {
             continued,
             wishes: request.wishes,
             generator: request.generator,
-            roles: request.roles,
+            plugins: chosen,
             params: request.params,
             post: request.post,
             encode: request.encode,
@@ -236,25 +267,51 @@ fn choose_canvas(request: &RunRequest, first: Option<Dims>, multiple: u32) -> Re
     Ok((canvas, notes))
 }
 
-/// Whether the film can be put where it belongs, tried before anything is stored.
+/// Names and numbers that a row or a clip cannot take.
+fn check_words(request: &RunRequest) -> Result<(), EngineError> {
+    let name = |flag: &'static str, value: &str| {
+        if (1..=MAX_NAME_CHARS).contains(&value.chars().count()) && !value.contains(char::is_control) {
+            return Ok(());
+        }
+        let value = format!("`{}`", value.escape_debug());
+        Err(EngineError::BadValue { flag, value, range: "1 to 200 characters without control characters" })
+    };
+    name("--name", &request.name)?;
+    name("--tenant", &request.tenant)?;
+    name("--idempotency-key", request.idem_key.as_deref().unwrap_or("none"))?;
+    let within = |flag: &'static str, value: Option<f32>, range: RangeInclusive<f32>, words: &'static str| match value {
+        Some(v) if !range.contains(&v) => Err(EngineError::BadValue { flag, value: v.to_string(), range: words }),
+        _ => Ok(()),
+    };
+    let Post { saturation, brightness } = request.post;
+    within("--after-first-post-generation-saturation", saturation, 0.0..=4.0, "0 to 4")?;
+    within("--after-first-post-generation-brightness", brightness, -1.0..=1.0, "-1 to 1")
+}
+
+/// Whether the film can be put where it belongs, tried before anything is stored, leaving nothing behind.
 fn check_output(output: &Output) -> Result<(), EngineError> {
     // A relative path is below the folder of a host that this process does not know.
     for file in std::iter::once(&output.film).chain(&output.contact_sheet).filter(|f| f.is_absolute()) {
         let folder = file.parent().unwrap_or(Path::new("/"));
-        let refused =
-            |e: std::io::Error| EngineError::OutputFolder { folder: folder.to_owned(), reason: e.to_string() };
-        let made = !folder.exists();
-        std::fs::create_dir_all(folder).map_err(refused)?;
-        let probe = folder.join(format!(".travel-host-{}", std::process::id()));
+        let refused = |reason: String| EngineError::OutputFolder { folder: folder.to_owned(), reason };
+        // Folders that are missing are made when the film is there; until then the nearest one that is not stands for them.
+        let there = folder.ancestors().find(|f| f.exists()).unwrap_or(Path::new("/"));
+        if !there.is_dir() {
+            return Err(refused(format!("{} is not a folder", there.display())));
+        }
+        let probe = there.join(format!(".travel-host-{}", std::process::id()));
         let tried = std::fs::File::create(&probe).map(drop);
         let _ = std::fs::remove_file(&probe);
-        if tried.is_err() && made {
-            let _ = std::fs::remove_dir(folder);
-        }
-        tried.map_err(refused)?;
-        if file.is_dir() || (file.exists() && !output.overwrite) {
-            return Err(EngineError::OutputExists(file.clone()));
-        }
+        tried.map_err(|e| refused(e.to_string()))?;
+        check_free(file, output)?;
+    }
+    Ok(())
+}
+
+/// Whether a film may be placed at a path.
+pub(crate) fn check_free(file: &Path, output: &Output) -> Result<(), EngineError> {
+    if file.is_dir() || (file.exists() && !output.overwrite) {
+        return Err(EngineError::OutputExists(file.to_owned()));
     }
     Ok(())
 }

@@ -27,14 +27,18 @@ pub mod slot {
     pub const GUIDE: &str = "guide";
     /// A segment's mask.
     pub const MASK: &str = "mask";
-    /// The component that decides for a task.
-    pub const PLUGIN: &str = "plugin";
     /// The finished film.
     pub const FILM: &str = "film";
     /// The film's contact sheet.
     pub const SHEET: &str = "contact-sheet";
     /// The video that the film continues.
     pub const CONTINUED: &str = "continued";
+
+    /// The component that answers a role.
+    #[must_use]
+    pub fn plugin(role: travel::Role) -> String {
+        format!("plugin-{role}")
+    }
 
     /// An input image.
     #[must_use]
@@ -59,8 +63,6 @@ pub struct SegmentInput {
     pub segment: Segment,
     /// What its overlap repeats.
     pub previous: Previous,
-    /// Who composes the guide.
-    pub guide: PluginRef,
 }
 
 /// What a segment's overlap repeats.
@@ -82,8 +84,6 @@ pub struct StitchInput {
     pub continued: bool,
     /// In film order.
     pub clips: Vec<StitchClip>,
-    /// Who writes the edit list.
-    pub crossfade: PluginRef,
 }
 
 /// A segment in the film.

@@ -1,6 +1,5 @@
 //! What a generator can render.
 
-use crate::units::Dims;
 use serde::{Deserialize, Serialize};
 
 /// Lengths and sizes that a generator can render: Wan 4n+1 frames and sides of 16, LTX 8n+1 and 32.
@@ -42,12 +41,6 @@ impl Grid {
     #[must_use]
     pub fn holds(&self, total: u32) -> bool {
         (self.min..=self.max).contains(&total) && self.surplus(total) == 0
-    }
-
-    /// The size floored to what the generator can render.
-    #[must_use]
-    pub fn floor_dims(&self, dims: Dims) -> Dims {
-        dims.floored_to(self.dims_multiple)
     }
 }
 

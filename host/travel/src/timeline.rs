@@ -3,10 +3,10 @@
 use crate::orchestrate::{Graph, Request};
 use crate::segment::{Leg, Place};
 use crate::{MediumId, Rate};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A key-frame in the film.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TimelineKey {
     /// Film frame.
     pub film_frame: u32,
@@ -17,7 +17,7 @@ pub struct TimelineKey {
 }
 
 /// A segment in the film.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TimelineSegment {
     /// The node's key.
     pub key: String,
@@ -38,7 +38,7 @@ pub struct TimelineSegment {
 }
 
 /// The whole film.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
     /// Of the film.
     pub rate: Rate,

@@ -22,7 +22,7 @@ pub struct Wishes {
 
 /// A list that fits neither one value nor one a leg.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{flag} has {got} values for {legs} {unit}; give one for all, or {allowed}")]
+#[error("{flag} has {got} values for {legs} {unit}; give one for all{allowed}")]
 pub struct ListLength {
     /// The flag as the user typed it.
     pub flag: &'static str,
@@ -32,7 +32,7 @@ pub struct ListLength {
     pub legs: u32,
     /// `legs` or `joins`.
     pub unit: &'static str,
-    /// What would have been right.
+    /// What else would have been right, as `, or 3`.
     pub allowed: String,
 }
 
@@ -59,7 +59,7 @@ impl Wishes {
                     got: overlaps.len(),
                     legs: joins,
                     unit: "joins",
-                    allowed: format!("{joins}"),
+                    allowed: if joins > 1 { format!(", or {joins}") } else { String::new() },
                 });
             }
         }
@@ -90,7 +90,7 @@ fn spread<T: Clone>(flag: &'static str, list: &[T], n: u32) -> Result<Vec<T>, Li
     match list {
         [one] => Ok(vec![one.clone(); n as usize]),
         many if u32::try_from(many.len()) == Ok(n) => Ok(many.to_vec()),
-        many => Err(ListLength { flag, got: many.len(), legs: n, unit: "legs", allowed: format!("{n}") }),
+        many => Err(ListLength { flag, got: many.len(), legs: n, unit: "legs", allowed: format!(", or {n}") }),
     }
 }
 

@@ -4,15 +4,17 @@ use super::{print, print_json};
 use crate::args::{Global, RenderCommand};
 use crate::diagnostic::Diagnostic;
 use crate::format::duration;
-use crate::progress::{Reading, observer};
+use crate::progress::{Reading, observer, tell};
 use crate::stop::{First, on_signal, runtime};
 use crate::workplace::Workplace;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
 use travel::Timeline;
 use travel_engine::queue::{RunId, RunKey, RunState, Store};
-use travel_engine::{Host, Prepared, RunRequest, Shutdown, Until};
+use travel_engine::task::ORCHESTRATOR;
+use travel_engine::{Host, Prepared, Shutdown, Until};
 
 pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
     let begun = Instant::now();
@@ -21,14 +23,13 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
     let output_dir = place.output_dir(args.travel.output_dir.as_deref())?;
     let (lock, store, run, timeline) = match &args.resume {
         Some(run) => {
-            args.travel.not_yet.refuse()?;
             let (lock, store) = existing(&place)?;
             let run = revive(&store, run)?;
-            (lock, store, run, None)
+            let timeline = timeline_of(&store, run);
+            (lock, store, run, timeline)
         }
         None => {
-            let request = args.travel.request(&place.config, args.output.as_deref())?;
-            let mut request = RunRequest { ..request };
+            let mut request = args.travel.request(&place.config, args.output.as_deref())?;
             request.output.film = output_dir.join(&request.output.film);
             request.output.contact_sheet = request.output.contact_sheet.map(|sheet| output_dir.join(sheet));
             let prepared = Prepared::check(&registry, request, &Reading::new(global))?;
@@ -44,7 +45,8 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
     };
     let store: Arc<dyn Store> = Arc::new(store);
     let shop = place.workshop(sandbox, registry, output_dir)?;
-    let host = Host::new(Arc::clone(&store), shop, place.slots(), observer(global, timeline.as_ref()));
+    let host =
+        Host::new(Arc::clone(&store), shop, place.slots(), observer(global, timeline.as_ref().map(|line| (run, line))));
     let stopped = runtime()?.block_on(async {
         let shutdown = on_signal(First::Now)?;
         host.work(Until::Run(run), shutdown.clone()).await?;
@@ -86,16 +88,24 @@ fn revive(store: &dyn Store, run: &str) -> Result<RunId, Diagnostic> {
     Ok(view.id)
 }
 
+/// The time line of a run that was expanded already.
+fn timeline_of(store: &dyn Store, run: RunId) -> Option<Timeline> {
+    let tasks = store.tasks(run).ok()?;
+    let orchestrator = tasks.iter().find(|t| t.kind == ORCHESTRATOR)?;
+    let output = store.task(orchestrator.id).ok()?.output?;
+    Timeline::deserialize(output.get("timeline")?).ok()
+}
+
 fn tell_plan(prepared: &Prepared, timeline: &Timeline) {
     let (frames, rate) = (timeline.frames, timeline.rate);
-    eprintln!(
+    tell(&format!(
         "{} segments, {frames} frames at {rate} a second, {:.1} s, {}",
         timeline.segments.len(),
         rate.seconds(frames),
         prepared.canvas()
-    );
+    ));
     for note in &prepared.plan().notes {
-        eprintln!("  note: {note}");
+        tell(&format!("  note: {note}"));
     }
 }
 

@@ -2,11 +2,11 @@
 
 use crate::args::{Global, RunCommand};
 use crate::diagnostic::Diagnostic;
-use crate::progress::observer;
+use crate::progress::{observer, tell};
 use crate::stop::{First, on_signal, runtime};
 use crate::workplace::Workplace;
 use std::sync::Arc;
-use travel_engine::{Host, Until};
+use travel_engine::{Host, Shutdown, Until};
 
 pub fn run(global: &Global, args: &RunCommand) -> Result<u8, Diagnostic> {
     let place = Workplace::find(global)?;
@@ -16,13 +16,15 @@ pub fn run(global: &Global, args: &RunCommand) -> Result<u8, Diagnostic> {
     let shop = place.workshop(sandbox, registry, output_dir)?;
     let until = if args.until_idle { Until::Idle } else { Until::Stopped };
     if !global.json {
-        eprintln!("working on {}; Ctrl-C stops when running tasks are done", place.db.display());
+        tell(&format!("working on {}; Ctrl-C stops when running tasks are done", place.db.display()));
     }
     let host = Host::new(Arc::new(store), shop, place.slots(), observer(global, None));
-    runtime()?.block_on(async {
+    let wish = runtime()?.block_on(async {
         let shutdown = on_signal(First::Drain)?;
-        Ok::<_, Diagnostic>(host.work(until, shutdown).await?)
+        host.work(until, shutdown.clone()).await?;
+        let wish = *shutdown.borrow();
+        Ok::<_, Diagnostic>(wish)
     })?;
     drop(lock);
-    Ok(0)
+    Ok(if wish == Shutdown::Now { 130 } else { 0 })
 }

@@ -30,7 +30,9 @@ pub fn travel(global: &Global, args: &TravelCommand) -> Result<u8, Diagnostic> {
     if !submitted.created {
         return print(&format!("run {run} was submitted before with this key; nothing was added"));
     }
-    let mut text = format!("run {run}: {frames} frames, {:.1} s, will be {}\n", rate.seconds(frames), film.display());
+    let below = if film.is_absolute() { "" } else { " in the output folder of the host that makes it" };
+    let seconds = rate.seconds(frames);
+    let mut text = format!("run {run}: {frames} frames, {seconds:.1} s, will be {}{below}\n", film.display());
     for note in notes {
         text.push_str(&format!("  note: {note}\n"));
     }

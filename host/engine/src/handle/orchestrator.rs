@@ -1,14 +1,13 @@
 //! `travel_orchestrator`: one run → its tasks.
 
-use super::{Done, Job, keep, missing, plugin_slot, to_json};
+use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
-use crate::planning::{PlanInput, plan, resolve};
-use crate::submit::slot_artifact;
+use crate::planning::{PlanInput, plan};
+use crate::submit::check_free;
 use crate::task::{POOL_ENCODE, Previous, SEGMENT, STITCH, SegmentInput, StitchClip, StitchInput, slot};
 use travel::orchestrate::{Graph, Node, Task};
 use travel::{Role, Segment, Source};
-use travel_artifacts::Hash;
-use travel_queue::{NewTask, SlotArtifact};
+use travel_queue::NewTask;
 
 /// Priority of a node whose plugin says 0; the queue counts from here.
 const USUAL_PRIORITY: i32 = 1000;
@@ -16,10 +15,10 @@ const USUAL_PRIORITY: i32 = 1000;
 pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.phase("plan", 0);
     let spec = &job.spec;
-    let registry = &job.shop.registry;
     let generator = travel_generators::by_name(&spec.generator)?.describe();
+    check_free(&job.shop.output_path(&spec.output.film), &spec.output)?;
     let planned = plan(
-        registry,
+        job.plugin(Role::Orchestrate)?.as_ref(),
         PlanInput {
             run: &job.claimed.run_name,
             canvas: spec.canvas,
@@ -28,26 +27,24 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
             continued: spec.continued.as_ref().map(|c| (c.dims, c.frames)),
             wishes: &spec.wishes,
             grid: generator.grid,
-            roles: &spec.roles,
             params: spec.params(Role::Orchestrate),
         },
         &job.call(),
     )?;
-    let (guide, guide_file) = keep(job.shop, resolve(registry, &spec.roles, Role::Guide)?.as_ref())?;
-    let (crossfade, crossfade_file) = keep(job.shop, resolve(registry, &spec.roles, Role::Crossfade)?.as_ref())?;
     let graph = &planned.graph;
     let mut emitted = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let task = match &node.task {
             Task::Segment(segment) => {
-                let input = SegmentInput {
-                    segment: segment.clone(),
-                    previous: previous(graph, segment)?,
-                    guide: guide.clone(),
-                };
+                let input = SegmentInput { segment: segment.clone(), previous: previous(graph, segment)? };
                 let pool = generator.pool.name();
-                let task = NewTask::new(&node.key, SEGMENT, pool, to_json(&input)?).artifact(plugin_slot(guide_file));
-                with_media(task, job, segment)?
+                let task = NewTask::new(&node.key, SEGMENT, pool, to_json(&input)?);
+                let mut slots = vec![slot::plugin(Role::Guide)];
+                slots.extend(segment.key_frames.iter().map(|k| slot::still(k.still.0 as usize)));
+                if segment.continues == Source::Continued {
+                    slots.push(slot::CONTINUED.to_owned());
+                }
+                with_files(task, job, slots)?
             }
             Task::Stitch(stitch) => {
                 let clip = |&index: &u32| {
@@ -59,9 +56,13 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
                 let input = StitchInput {
                     continued: stitch.continued,
                     clips: stitch.segments.iter().map(clip).collect::<Result<_, EngineError>>()?,
-                    crossfade: crossfade.clone(),
                 };
-                NewTask::new(&node.key, STITCH, POOL_ENCODE, to_json(&input)?).artifact(plugin_slot(crossfade_file))
+                let task = NewTask::new(&node.key, STITCH, POOL_ENCODE, to_json(&input)?);
+                let mut slots = vec![slot::plugin(Role::Crossfade)];
+                if stitch.continued {
+                    slots.push(slot::CONTINUED.to_owned());
+                }
+                with_files(task, job, slots)?
             }
         };
         let mut task = node
@@ -74,8 +75,6 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
     let output = serde_json::json!({
         "timeline": to_json(&planned.timeline)?,
         "notes": planned.notes,
-        "guide": to_json(&guide)?,
-        "crossfade": to_json(&crossfade)?,
         "phases_ms": job.control.phases_ms(),
     });
     Ok(Done { output, emitted, ..Done::default() })
@@ -93,19 +92,12 @@ fn previous(graph: &Graph, segment: &Segment) -> Result<Previous, EngineError> {
     })
 }
 
-/// The task with the files that it reads, so that no clean-up takes them away.
-fn with_media(mut task: NewTask, job: &Job<'_>, segment: &Segment) -> Result<NewTask, EngineError> {
-    let of_orchestrator = |slot: &str| job.claimed.artifacts.iter().find(|a| a.slot == slot);
-    let mut slots: Vec<String> = segment.key_frames.iter().map(|k| slot::still(k.still.0 as usize)).collect();
-    if segment.continues == Source::Continued {
-        slots.push(slot::CONTINUED.to_owned());
-    }
+/// The task with the files that it reads, so that no clean-up takes them away. The run's first task was given all of them.
+fn with_files(task: NewTask, job: &Job<'_>, mut slots: Vec<String>) -> Result<NewTask, EngineError> {
     slots.sort();
     slots.dedup();
-    for name in slots {
-        let file: &SlotArtifact = of_orchestrator(&name).ok_or_else(|| missing("file for", &name))?;
-        let stored = travel_artifacts::Stored { hash: Hash::from_bytes(file.hash.0), bytes: file.bytes };
-        task = task.artifact(slot_artifact(&name, stored, &file.media));
-    }
-    Ok(task)
+    slots.into_iter().try_fold(task, |task, slot| {
+        let file = job.claimed.artifacts.iter().find(|a| a.slot == slot).ok_or_else(|| missing("file for", &slot))?;
+        Ok(task.artifact(file.clone()))
+    })
 }

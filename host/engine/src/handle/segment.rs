@@ -20,10 +20,10 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let generator = travel_generators::by_name(&spec.generator)?;
     let grid = generator.describe().grid;
     let (request, media) = request_and_media(job, &input, grid)?;
-    let (plan, report) = job.plugin(&input.guide)?.guide(&request, &job.call())?;
+    let (plan, report) = job.plugin(Role::Guide)?.guide(&request, &job.call())?;
     tracing::debug!(task = job.claimed.name, fuel = report.fuel_used, "guide composed");
 
-    let scratch = job.shop.artifacts.scratch(&format!("task-{}", job.claimed.task))?;
+    let scratch = job.shop.artifacts.task_scratch(job.claimed.task)?;
     let (guide, mask) = (scratch.path("guide.mkv"), scratch.path("mask.mkv"));
     job.control.phase("guide", u64::from(total));
     let control = job.control.as_ref();

@@ -31,11 +31,11 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
         rate: spec.rate,
     });
     let request = Request { clips: infos.collect(), joins, rate: spec.rate, params: spec.params(Role::Crossfade) };
-    let (plan, report) = job.plugin(&input.crossfade)?.crossfade(&request, &job.call())?;
+    let (plan, report) = job.plugin(Role::Crossfade)?.crossfade(&request, &job.call())?;
     tracing::debug!(task = job.claimed.name, fuel = report.fuel_used, steps = plan.steps.len(), "edit list composed");
     let want = u32::try_from(request.film_frames()).unwrap_or(u32::MAX);
 
-    let scratch = job.shop.artifacts.scratch(&format!("task-{}", job.claimed.task))?;
+    let scratch = job.shop.artifacts.task_scratch(job.claimed.task)?;
     let film = scratch.path("film.mp4");
     job.control.phase("stitch", u64::from(want));
     let media: MediaSet =

@@ -77,7 +77,9 @@ fn greys_stay_grey_through_a_film() {
         film_of(&clip, 6, DIMS, &Encode { ten_bit, ..Encode::default() }, &film);
         for (frame, grey) in read(&film).iter().zip(greys) {
             let [r, g, b] = frame.pixel(150, 90).unwrap();
-            assert!(r == g && g == b && r.abs_diff(grey) <= 1, "{grey} came back as {r},{g},{b}");
+            // Limited range has 219 steps for 255: neutral grey is on one of them, others may be one off.
+            let allowed = u8::from(!matches!(grey, 127 | 128));
+            assert!(r == g && g == b && r.abs_diff(grey) <= allowed, "{grey} came back as {r},{g},{b}");
         }
     }
 }
