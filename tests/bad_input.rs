@@ -39,6 +39,14 @@ fn images_that_cannot_be_read_are_named_with_the_reason() {
 }
 
 #[test]
+fn a_pipe_is_not_waited_for() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(1);
+    assert!(std::process::Command::new("mkfifo").arg(desk.path("pipe.png")).status().unwrap().success());
+    leaves_nothing(&desk, &quick("plan", &[pictures[0].clone(), "pipe.png".to_owned()], &[]), "not_a_file");
+}
+
+#[test]
 fn one_image_is_too_few() {
     let desk = Desk::new();
     let pictures = desk.pictures(1);
@@ -103,6 +111,9 @@ fn a_film_that_is_there_is_not_replaced_unless_asked() {
     std::fs::write(desk.path("film.mp4"), b"mine").unwrap();
     leaves_nothing(&desk, &quick("render", &pictures, &["-o", "film.mp4"]), "output_exists");
     assert_eq!(std::fs::read(desk.path("film.mp4")).unwrap(), b"mine");
+    std::os::unix::fs::symlink("film.mp4", desk.path("link.mp4")).unwrap();
+    leaves_nothing(&desk, &quick("render", &pictures, &["-o", "link.mp4", "--overwrite"]), "not_a_file");
+    leaves_nothing(&desk, &quick("render", &pictures, &["-o", "film.gif"]), "bad_value");
     desk.ok(&quick("render", &pictures, &["-o", "film.mp4", "--overwrite"]));
     assert!(std::fs::metadata(desk.path("film.mp4")).unwrap().len() > 100);
 }

@@ -211,3 +211,26 @@ fn a_film_that_appears_after_the_submission_stops_the_run_before_anything_is_ren
     desk.ok(&["render", "--resume", "trip"]);
     assert_eq!(count(&desk.path("films/trip.mp4")), 9);
 }
+
+#[test]
+fn what_somebody_changed_or_took_away_is_refused_or_put_back() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    desk.json(&quick("travel", &pictures, &["--name", "trip", "--output-dir", "out"]));
+    let still = desk.json(&["runs", "show", "trip"])["spec"]["stills"][0]["hash"].as_str().unwrap().to_owned();
+    let file = desk.path("travel-host.data/cas").join(&still[..2]).join(&still[2..]);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::copy(desk.path("p1.png"), &file).unwrap();
+    desk.ok(&["run", "--until-idle"]);
+    let run = desk.json(&["runs", "show", "trip"]);
+    assert!(run["error"].as_str().unwrap().contains("was changed"), "{run}");
+    // Submitting the same picture again stores it anew.
+    desk.json(&quick("travel", &pictures, &["--name", "again", "--output-dir", "out"]));
+    desk.ok(&["render", "--resume", "trip"]);
+    assert_eq!(count(&desk.path("out/trip.mp4")), 9);
+    std::fs::remove_file(desk.path("out/trip.mp4")).unwrap();
+    desk.ok(&["render", "--resume", "trip"]);
+    assert_eq!(count(&desk.path("out/trip.mp4")), 9);
+    let flags = desk.run(&["render", "--resume", "trip", "--crf", "40"]);
+    assert_eq!(flags.status.code(), Some(2), "a flag without an effect is refused");
+}

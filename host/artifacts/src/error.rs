@@ -15,6 +15,12 @@ pub enum ArtifactError {
         /// Where it should be.
         folder: PathBuf,
     },
+    /// Its bytes are not those that it is named by.
+    #[error("the stored file {} was changed: its bytes are not those that it is named by", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The disk is full.
     #[error("the disk is full: cannot {action} {}", path.display())]
     DiskFull {

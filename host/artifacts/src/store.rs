@@ -73,13 +73,30 @@ impl Artifacts {
         }
     }
 
-    /// A stored file's bytes.
+    /// The same, after its bytes were held against its name: for what came from outside and decides what is made.
     ///
     /// # Errors
-    /// A missing or unreadable file.
+    /// A missing or unreadable file; [`ArtifactError::Changed`].
+    pub fn verified_path(&self, hash: Hash) -> Result<PathBuf, ArtifactError> {
+        let path = self.path(hash)?;
+        if self.is_whole(hash, &path)? { Ok(path) } else { Err(ArtifactError::Changed { path }) }
+    }
+
+    /// A stored file's bytes, held against its name.
+    ///
+    /// # Errors
+    /// A missing or unreadable file; [`ArtifactError::Changed`].
     pub fn read(&self, hash: Hash) -> Result<Vec<u8>, ArtifactError> {
         let path = self.path(hash)?;
-        self.cas.read(name_of(hash)).map_err(ArtifactError::io("read", &path))
+        let bytes = self.cas.read(name_of(hash)).map_err(ArtifactError::io("read", &path))?;
+        if Hash::of(&bytes) == hash { Ok(bytes) } else { Err(ArtifactError::Changed { path }) }
+    }
+
+    fn is_whole(&self, hash: Hash, path: &Path) -> Result<bool, ArtifactError> {
+        let mut hasher = blake3::Hasher::new();
+        let mut file = self.cas.open(name_of(hash)).map_err(ArtifactError::io("open", path))?;
+        std::io::copy(&mut file, &mut hasher).map_err(ArtifactError::io("read", path))?;
+        Ok(Hash::from_bytes(*hasher.finalize().as_bytes()) == hash)
     }
 
     /// A folder for a task's unfinished files, new and empty.
@@ -185,11 +202,12 @@ impl Artifacts {
         copied
     }
 
-    /// Renames a synced file to its hash; a file that is already there stays, being the same.
+    /// Renames a synced file to its hash; a file that is already there and whole stays, being the same.
     fn adopt(&self, finished: &Path, hash: Hash) -> Result<(), ArtifactError> {
         let name = name_of(hash);
         let target = self.root.join("cas").join(&name);
-        if self.cas.is_file(&name) {
+        // A file that somebody changed is replaced, and not trusted for its name.
+        if self.cas.is_file(&name) && self.is_whole(hash, &target)? {
             return std::fs::remove_file(finished).map_err(ArtifactError::io("remove", finished));
         }
         let shard = target.parent().unwrap_or(&self.root);
@@ -255,6 +273,20 @@ mod tests {
         std::fs::write(&out, b"the user's to change").unwrap();
         let beyond = store.export(stored.hash, &dir.path().join("no/such/folder.bin")).unwrap_err();
         assert!(beyond.to_string().starts_with("cannot write"), "{beyond}");
+    }
+
+    #[test]
+    fn a_file_that_somebody_changed_is_refused_and_replaced_when_it_is_stored_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Artifacts::open(dir.path()).unwrap();
+        let stored = store.put_bytes(b"film").unwrap();
+        let path = store.path(stored.hash).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, b"mlif").unwrap();
+        assert!(matches!(store.read(stored.hash), Err(ArtifactError::Changed { .. })));
+        assert!(matches!(store.verified_path(stored.hash), Err(ArtifactError::Changed { .. })));
+        store.put_bytes(b"film").unwrap();
+        assert_eq!(store.read(stored.hash).unwrap(), b"film");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Commands and global flags.
 
-use crate::render_args::TravelArgs;
+use crate::render_args::{FILM_FLAGS, TravelArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -102,7 +102,7 @@ pub struct RenderCommand {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Go on with a run that was stopped or failed, by number or name
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["TravelArgs", "output"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = FILM_FLAGS, conflicts_with = "output")]
     pub resume: Option<String>,
 }
 

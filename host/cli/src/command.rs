@@ -28,7 +28,8 @@ pub fn run(cli: Cli) -> Result<u8, Diagnostic> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "travel-host", &mut script);
-            print(&String::from_utf8_lossy(&script))
+            // clap_complete 4.6 splits a program's name at its dash where it labels the cases of the bash script.
+            print(&String::from_utf8_lossy(&script).replace("travel__subcmd__host", "travel__host"))
         }
     }
 }

@@ -23,7 +23,8 @@ impl Diagnostic {
     /// A command line that is not one: the parser's own words, which teach.
     pub fn usage(words: &str) -> Self {
         let words = words.trim().strip_prefix("error: ").unwrap_or(words);
-        Self::refused("usage", words.trim_end())
+        let words = words.split("\n\nFor more information").next().unwrap_or(words);
+        Self::refused("usage", words.trim_end()).hint("the command with --help")
     }
 
     /// Work that failed: exit code 1.

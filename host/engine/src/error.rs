@@ -62,6 +62,9 @@ pub enum EngineError {
         /// The multiple.
         multiple: u32,
     },
+    /// A folder, a pipe or a device where a file is needed.
+    #[error("{} is not a regular file", .0.display())]
+    NotAFile(PathBuf),
     /// The film's file is there already.
     #[error("{} exists already", .0.display())]
     OutputExists(PathBuf),
@@ -120,6 +123,7 @@ impl EngineError {
             Self::Generator(e) => e.code(),
             Self::Plugin(e) => e.code(),
             Self::Artifact(ArtifactError::Missing { .. }) => "artifact_missing",
+            Self::Artifact(ArtifactError::Changed { .. }) => "artifact_changed",
             Self::Artifact(ArtifactError::DiskFull { .. }) => "disk_full",
             Self::Artifact(ArtifactError::Io { .. }) => "artifact_io",
             Self::Queue(e) => e.code(),
@@ -127,6 +131,7 @@ impl EngineError {
             Self::BadValue { .. } => "bad_value",
             Self::TooFewImages { .. } => "too_few_images",
             Self::BadSize(_) | Self::SizeOffGrid { .. } => "bad_size",
+            Self::NotAFile(_) => "not_a_file",
             Self::OutputExists(_) => "output_exists",
             Self::OutputFolder { .. } => "output_folder",
             Self::StoredPlan(_) | Self::Stored(_) => "stored_record",
@@ -159,6 +164,11 @@ impl EngineError {
             Self::Media(e) if e.is_disk_full() => "free some space, then try again".to_owned(),
             Self::Media(MediaError::Missing { .. }) => "check the path".to_owned(),
             Self::Media(e) if e.is_bad_input() => "give another file, or one that is whole".to_owned(),
+            Self::Artifact(ArtifactError::Changed { .. } | ArtifactError::Missing { .. }) => {
+                "submit the same files again, which stores them anew, then go on with `travel-host render --resume RUN`"
+                    .to_owned()
+            }
+            Self::NotAFile(_) => "give the path of a picture or a clip".to_owned(),
             Self::List(_) => "see `travel-host plan --help`".to_owned(),
             Self::BadValue { .. } => "see `travel-host travel --help`".to_owned(),
             Self::Plugin(PluginError::MissingFolder { .. } | PluginError::NoPlugins { .. }) => {
@@ -242,6 +252,7 @@ impl EngineError {
             | Self::TooFewImages { .. }
             | Self::BadSize(_)
             | Self::SizeOffGrid { .. }
+            | Self::NotAFile(_)
             | Self::OutputExists(_)
             | Self::OutputFolder { .. } => true,
             _ => false,

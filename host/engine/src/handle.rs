@@ -68,7 +68,7 @@ impl Job<'_> {
     /// Where a run's still lies.
     pub(crate) fn still(&self, index: u32) -> Result<PathBuf, EngineError> {
         let still = self.spec.stills.get(index as usize).ok_or_else(|| missing("still", index))?;
-        Ok(self.shop.artifacts.path(still.hash)?)
+        Ok(self.shop.artifacts.verified_path(still.hash)?)
     }
 
     /// A file that a parent made.

@@ -109,6 +109,12 @@ impl Prepared {
             }
             _ => {}
         }
+        for path in request.images.iter().chain(&request.continue_from) {
+            // A pipe would be waited for.
+            if path.exists() && !path.is_file() {
+                return Err(EngineError::NotAFile(path.clone()));
+            }
+        }
         let mut stills = Vec::new();
         let total = request.images.len() as u64;
         for (i, path) in (1u64..).zip(&request.images) {
@@ -279,6 +285,14 @@ fn check_words(request: &RunRequest) -> Result<(), EngineError> {
     name("--name", &request.name)?;
     name("--tenant", &request.tenant)?;
     name("--idempotency-key", request.idem_key.as_deref().unwrap_or("none"))?;
+    if request.output.film.extension().is_none_or(|e| !e.eq_ignore_ascii_case("mp4")) {
+        let value = format!("`{}`", request.output.film.display());
+        return Err(EngineError::BadValue {
+            flag: "--output",
+            value,
+            range: "a name that ends in .mp4: films are MP4",
+        });
+    }
     let within = |flag: &'static str, value: Option<f32>, range: RangeInclusive<f32>, words: &'static str| match value {
         Some(v) if !range.contains(&v) => Err(EngineError::BadValue { flag, value: v.to_string(), range: words }),
         _ => Ok(()),
@@ -310,10 +324,11 @@ fn check_output(output: &Output) -> Result<(), EngineError> {
 
 /// Whether a film may be placed at a path.
 pub(crate) fn check_free(file: &Path, output: &Output) -> Result<(), EngineError> {
-    if file.is_dir() || (file.exists() && !output.overwrite) {
-        return Err(EngineError::OutputExists(file.to_owned()));
+    match std::fs::symlink_metadata(file) {
+        Ok(there) if !there.is_file() => Err(EngineError::NotAFile(file.to_owned())),
+        Ok(_) if !output.overwrite => Err(EngineError::OutputExists(file.to_owned())),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn label(path: &Path) -> String {

@@ -12,7 +12,7 @@
 //! | [`completion`] | giving work back: success, failure, and their outcomes |
 //! | [`view`] | what a reader sees |
 //! | [`ids`], [`state`] | the newtypes and the closed sets of states |
-//! | [`backoff`], [`clock`], [`limits`] | time: delays, its source, every number |
+//! | [`mod@backoff`], [`clock`], [`limits`] | time: delays, its source, every number |
 //! | [`host_lock`] | one working host a database |
 //! | [`sqlite`] | the database |
 

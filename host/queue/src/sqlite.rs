@@ -1,6 +1,6 @@
 //! The queue in one SQLite file: every line of SQL is below this module.
 //!
-//! One thread writes ([`writer`]), a few connections read ([`readers`]). Several processes may have
+//! One thread writes (`writer`), a few connections read (`readers`). Several processes may have
 //! the file open: one works, others submit and look.
 
 mod cancel;

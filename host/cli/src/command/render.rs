@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
 use travel::Timeline;
-use travel_engine::queue::{RunId, RunKey, RunState, Store};
-use travel_engine::task::ORCHESTRATOR;
+use travel_engine::queue::{RunFilter, RunId, RunKey, RunState, Store};
+use travel_engine::task::{FilmOutput, ORCHESTRATOR};
 use travel_engine::{Host, Prepared, Shutdown, Until};
 
 pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
@@ -23,6 +23,7 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
     let output_dir = place.output_dir(args.travel.output_dir.as_deref())?;
     let (lock, store, run, timeline) = match &args.resume {
         Some(run) => {
+            args.travel.not_yet.refuse()?;
             let (lock, store) = existing(&place)?;
             let run = revive(&store, run)?;
             let timeline = timeline_of(&store, run);
@@ -44,6 +45,11 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
         }
     };
     let store: Arc<dyn Store> = Arc::new(store);
+    let others = store.runs(&RunFilter { state: Some(RunState::Active), ..RunFilter::default() }, 100)?;
+    let others = others.iter().filter(|other| other.id != run).count();
+    if others > 0 && !global.json {
+        tell(&format!("  note: {others} other unfinished runs of this queue are worked on too, by age"));
+    }
     let shop = place.workshop(sandbox, registry, output_dir)?;
     let host =
         Host::new(Arc::clone(&store), shop, place.slots(), observer(global, timeline.as_ref().map(|line| (run, line))));
@@ -56,7 +62,10 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
     drop(lock);
     let view = store.run(&run.into())?;
     match view.state {
-        RunState::Succeeded => report(global, run, view.output.as_ref(), begun),
+        RunState::Succeeded => {
+            restore(&place, view.output.as_ref())?;
+            report(global, run, view.output.as_ref(), begun)
+        }
         RunState::Active if stopped => Err(Diagnostic::stopped(format!("run {run} was stopped; nothing is lost"))
             .hint(format!("go on with `travel-host render --resume {run}`"))),
         RunState::Active => {
@@ -86,6 +95,18 @@ fn revive(store: &dyn Store, run: &str) -> Result<RunId, Diagnostic> {
         store.retry_run(view.id)?;
     }
     Ok(view.id)
+}
+
+/// A film that was taken away after its run ended is put back from the store.
+fn restore(place: &Workplace, output: Option<&Value>) -> Result<(), Diagnostic> {
+    let Some(film) = output.and_then(|o| FilmOutput::deserialize(o).ok()).filter(|o| !o.film.exists()) else {
+        return Ok(());
+    };
+    if let Some(folder) = film.film.parent() {
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Diagnostic::failed("output_folder", format!("{}: {e}", folder.display())))?;
+    }
+    Ok(place.artifacts()?.export(film.hash, &film.film)?)
 }
 
 /// The time line of a run that was expanded already.

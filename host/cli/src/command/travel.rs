@@ -6,6 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::progress::Reading;
 use crate::workplace::Workplace;
 use serde_json::json;
+use travel_engine::queue::Store as _;
 use travel_engine::{Prepared, RunRequest};
 
 pub fn travel(global: &Global, args: &TravelCommand) -> Result<u8, Diagnostic> {
@@ -20,6 +21,13 @@ pub fn travel(global: &Global, args: &TravelCommand) -> Result<u8, Diagnostic> {
     let notes = prepared.plan().notes.clone();
     let store = place.store_to_submit()?;
     let submitted = prepared.submit(&store, &place.artifacts()?)?;
+    if !submitted.created {
+        let run = store.run(&submitted.run.into())?;
+        if global.json {
+            return print_json(&json!({ "run": run.id, "created": false, "name": run.name, "state": run.state }));
+        }
+        return print(&format!("run {} ({}) was submitted before with this key; nothing was added", run.id, run.name));
+    }
     if global.json {
         return print_json(&json!({
             "run": submitted.run, "created": submitted.created, "name": name, "film": film,
@@ -27,9 +35,6 @@ pub fn travel(global: &Global, args: &TravelCommand) -> Result<u8, Diagnostic> {
         }));
     }
     let run = submitted.run;
-    if !submitted.created {
-        return print(&format!("run {run} was submitted before with this key; nothing was added"));
-    }
     let below = if film.is_absolute() { "" } else { " in the output folder of the host that makes it" };
     let seconds = rate.seconds(frames);
     let mut text = format!("run {run}: {frames} frames, {seconds:.1} s, will be {}{below}\n", film.display());

@@ -97,7 +97,7 @@ fn previous_clip(
         _ if segment.place.overlap == 0 => Ok(None),
         Previous::Continued => {
             let clip = job.spec.continued.as_ref().ok_or_else(|| missing("continued video for", &job.claimed.name))?;
-            Ok(Some((job.shop.artifacts.path(clip.hash)?, clip.dims, clip.frames)))
+            Ok(Some((job.shop.artifacts.verified_path(clip.hash)?, clip.dims, clip.frames)))
         }
         Previous::Task(task) => {
             let parent = job.claimed.parents.iter().find(|p| p.name == *task);

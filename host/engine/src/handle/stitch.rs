@@ -3,7 +3,7 @@
 use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
 use crate::limits::SHEET;
-use crate::submit::slot_artifact;
+use crate::submit::{check_free, slot_artifact};
 use crate::task::{FilmOutput, StitchInput, parse, slot};
 use std::path::PathBuf;
 use travel::crossfade::Request;
@@ -93,7 +93,7 @@ fn clips(job: &Job<'_>, input: &StitchInput) -> Result<Vec<Clip>, EngineError> {
     let mut clips = Vec::with_capacity(input.clips.len() + 1);
     if input.continued {
         let clip = job.spec.continued.as_ref().ok_or_else(|| missing("continued video for", "the stitch"))?;
-        let path = job.shop.artifacts.path(clip.hash)?;
+        let path = job.shop.artifacts.verified_path(clip.hash)?;
         clips.push(Clip { path, dims: clip.dims, frames: clip.frames, overlap: 0 });
     }
     for clip in &input.clips {
@@ -106,10 +106,10 @@ fn clips(job: &Job<'_>, input: &StitchInput) -> Result<Vec<Clip>, EngineError> {
 /// Puts a stored file where the user wants it. A file of other content is only replaced when the user said so; the same
 /// content is there already when an earlier attempt died between placing and finishing.
 fn place(job: &Job<'_>, stored: Stored, to: &std::path::Path) -> Result<(), EngineError> {
-    if !job.spec.output.overwrite && to.exists() {
-        let same = std::fs::read(to).is_ok_and(|bytes| travel_artifacts::Hash::of(&bytes) == stored.hash);
-        return if same { Ok(()) } else { Err(EngineError::OutputExists(to.to_owned())) };
+    if to.is_file() && std::fs::read(to).is_ok_and(|bytes| travel_artifacts::Hash::of(&bytes) == stored.hash) {
+        return Ok(());
     }
+    check_free(to, &job.spec.output)?;
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder)
             .map_err(|e| EngineError::OutputFolder { folder: folder.to_owned(), reason: e.to_string() })?;
