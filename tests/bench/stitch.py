@@ -86,6 +86,7 @@ def main():
     parser.add_argument("--segments", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clip", help="footage to cut the clips from")
+    parser.add_argument("--alone", action="store_true", help="without the peers, for memory at other lengths")
     parser.add_argument("--program", default="target/release/examples/stitch_bench")
     args = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="stitch-bench-")
@@ -93,8 +94,10 @@ def main():
         names = make(folder, args.segments, args.clip)
         want = args.segments * FRAMES - (args.segments - 1) * OVERLAP
         out = os.path.join(folder, "out.mp4")
-        peers = {"travel-host": [args.program, out, str(OVERLAP), "0", *names], "xfade": xfade(out, names)}
-        if subprocess.run([sys.executable, "-c", "import moviepy"], capture_output=True).returncode == 0:
+        peers = {"travel-host": [args.program, out, str(OVERLAP), "2", *names], "xfade": xfade(out, names)}
+        if args.alone:
+            del peers["xfade"]
+        elif subprocess.run([sys.executable, "-c", "import moviepy"], capture_output=True).returncode == 0:
             peers["MoviePy"] = [sys.executable, "-c", MOVIEPY, out, str(OVERLAP), *names]
         seen = {name: [] for name in peers}
         counts = {}

@@ -7,11 +7,11 @@
 //! | module | holds |
 //! |---|---|
 //! | [`frame`], [`still`] | one picture; reading pictures of any kind |
-//! | [`probe`], [`reader`], [`writer`] | clips: counted, read, written without loss |
+//! | [`mod@probe`], [`reader`], [`writer`] | clips: counted, read, written without loss |
 //! | [`medium`] | what a plan's ids mean |
 //! | [`guide`] | a guide plan → guide and mask clips |
 //! | [`joins`] | colour statistics of joins, for the cross-fade policy |
-//! | [`stitch`], [`settings`] | an edit list → the film; how it is encoded |
+//! | [`mod@stitch`], [`settings`] | an edit list → the film; how it is encoded |
 //! | [`adjust`], [`sheet`] | the post pass; contact sheets |
 //! | [`watch`], [`error`] | progress and cancelling; what can go wrong |
 

@@ -20,7 +20,7 @@ impl RgbReader {
     /// Opens a clip at its own rate.
     ///
     /// # Errors
-    /// As for [`crate::probe`], as far as the first frame tells.
+    /// As for [`crate::probe()`], as far as the first frame tells.
     pub fn open(path: &Path) -> Result<Self, MediaError> {
         Ok(Self { clip: Clip::open(path, None)?, failed: false })
     }

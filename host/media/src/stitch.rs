@@ -78,16 +78,18 @@ pub fn stitch(
 /// On AVX-512 x264's macroblock tree (build 164, `mbtree_propagate_list`) reads beyond the end of its rows unless a
 /// picture's width is a multiple of 128, and what lies there gets into the film's bytes. Its AVX2 form does not, and takes
 /// about 5 % longer.
-fn reads_stray_memory() -> bool {
+fn reads_stray_memory(width: u32) -> bool {
     #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx2");
+    return !width.is_multiple_of(128)
+        && std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx2");
     #[cfg(not(target_arch = "x86_64"))]
-    return false;
+    return width == 0;
 }
 
 fn recipe(encode: &Encode, depth: Depth, dims: Dims, rate: Rate) -> Recipe {
     let mut options = vec![("preset", encode.preset.name().to_owned()), ("crf", encode.crf.to_string())];
-    if encode.codec == Codec::H264 && reads_stray_memory() {
+    if encode.codec == Codec::H264 && reads_stray_memory(dims.width) {
         options.push(("x264-params", "asm=AVX2".to_owned()));
     }
     if encode.codec == Codec::Hevc {
