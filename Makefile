@@ -9,6 +9,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 HOST   := $(TARGET)/release/travel-host
 WASM   := $(TARGET)/wasm32-wasip2/release
 OUT    := out
+# Clips that `make bench` holds in-betweens against, as "a.mp4 b.mp4:0:40"; without them it measures speed alone.
+CLIPS  :=
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +35,10 @@ bench: build ## the benchmarks of docs/benchmarks.md, beside their peers where P
 	$(CARGO) build --release -p travel-media --example stitch_bench -p travel-generators --example inbetween
 	python3 tests/bench/overhead.py
 	python3 tests/bench/stitch.py
+	@if python3 -c 'import cv2' 2>/dev/null; then \
+	  python3 host/generators/bench/inbetween.py --inbetween $(TARGET)/release/examples/inbetween \
+	    $(or $(CLIPS),--speed examples/photos/1-coffee.jpg examples/photos/2-coffee-close.jpg); \
+	else echo "in-betweening is not measured: python3 has no module cv2 (pip install opencv-python-headless)"; fi
 
 audit: ## licences, bans and advisories, where cargo-deny is installed
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \

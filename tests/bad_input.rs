@@ -74,8 +74,12 @@ fn lists_have_one_value_or_one_a_leg() {
 fn an_overlap_that_reaches_into_the_next_is_refused_with_both_numbers() {
     let desk = Desk::new();
     let pictures = desk.pictures(3);
-    let text = leaves_nothing(&desk, &quick("travel", &pictures, &["--frame-overlap", "10"]), "plugin_refused");
-    assert!(text.contains("segment 1") && text.contains("10 frames") && text.contains("only 9"), "{text}");
+    for overlap in ["9", "10"] {
+        let text = leaves_nothing(&desk, &quick("travel", &pictures, &["--frame-overlap", overlap]), "plugin_refused");
+        assert!(text.contains("segment 1 (image 2 to image 3)"), "{text}");
+        assert!(text.contains(&format!("{overlap} frames")) && text.contains("only 9"), "{text}");
+        assert!(text.contains("--frame-overlap to 8 or less"), "{text}");
+    }
     let text = leaves_nothing(&desk, &quick("travel", &pictures, &["--segment-frames", "0"]), "plugin_refused");
     assert!(text.contains("--segment-frames must be 1 or more"), "{text}");
 }
@@ -130,9 +134,9 @@ fn unknown_names_and_settings_are_refused_with_the_known_ones() {
         "generator_settings",
     );
     leaves_nothing(&desk, &quick("travel", &pictures, &["--generator-settings", "3"]), "bad_json");
-    leaves_nothing(&desk, &quick("travel", &pictures, &["--param", "guide.fit=diagonal"]), "plugin_params");
-    leaves_nothing(&desk, &quick("travel", &pictures, &["--param", "crossfade.kurve=linear"]), "plugin_params");
-    leaves_nothing(&desk, &quick("travel", &pictures, &["--role", "guide=acme"]), "plugin_unknown");
+    says_what_to_do(&desk, &quick("travel", &pictures, &["--param", "guide.fit=diagonal"]), "plugin_params");
+    says_what_to_do(&desk, &quick("travel", &pictures, &["--param", "crossfade.kurve=linear"]), "plugin_params");
+    says_what_to_do(&desk, &quick("travel", &pictures, &["--role", "guide=acme"]), "plugin_unknown");
     leaves_nothing(&desk, &quick("travel", &pictures, &["--name", "a/b"]), "bad_name");
 }
 
@@ -217,6 +221,13 @@ fn a_run_or_task_that_is_not_there_is_named() {
     assert!(!desk.path("nowhere.db").exists());
 }
 
+/// [`leaves_nothing`], and the user is told what to do.
+fn says_what_to_do(desk: &Desk, args: &[&str], code: &str) -> String {
+    let text = leaves_nothing(desk, args, code);
+    assert!(text.contains("\n  try: "), "{args:?} leaves the user without advice: {text}");
+    text
+}
+
 fn plugin(desk: &Desk, folder: &str, toml: &str, wasm: &[u8]) {
     let folder = desk.path(folder);
     std::fs::create_dir_all(&folder).unwrap();
@@ -252,12 +263,12 @@ fn plugins_that_cannot_be_loaded_say_why() {
         ("toml", "plugin_manifest"),
     ] {
         for command in ["travel", "render"] {
-            leaves_nothing(&desk, &quick(command, &pictures, &["--plugins", folder]), code);
+            says_what_to_do(&desk, &quick(command, &pictures, &["--plugins", folder]), code);
         }
         desk.refused(&["plugins", "list", "--plugins", folder], 2, code);
     }
     plugin(&desk, "good", &manifest("dissolve", "guide = true\ncrossfade = true"), &dissolve_wasm());
-    let text = leaves_nothing(
+    let text = says_what_to_do(
         &desk,
         &quick("travel", &pictures, &["--plugins", "good", "--role", "orchestrate=dissolve"]),
         "plugin_lacks_role",
@@ -287,7 +298,7 @@ fn plugins_that_misbehave_are_stopped_and_named_before_anything_is_stored() {
     ] {
         let param = format!("guide.do={misdeed}");
         let text =
-            leaves_nothing(&desk, &quick("travel", &pictures, &["--plugins", "hostile", "--param", &param]), code);
+            says_what_to_do(&desk, &quick("travel", &pictures, &["--plugins", "hostile", "--param", &param]), code);
         assert!(text.contains(says) && text.contains("hostile"), "{misdeed}: {text}");
     }
 }

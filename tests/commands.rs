@@ -86,6 +86,18 @@ fn a_plan_touches_nothing_and_says_where_every_image_stands() {
 }
 
 #[test]
+fn prompts_that_nobody_reads_are_said_to_have_no_effect() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    let notes = |more: &[&str]| desk.json(&quick("plan", &pictures, more))["notes"].to_string();
+    let says = "generator `dissolve` reads no prompts: --base-prompts and --negative-prompts have no effect";
+    for flag in ["--base-prompts", "--negative-prompts"] {
+        assert!(notes(&[flag, "a hill"]).contains(says), "{flag}");
+    }
+    assert_eq!(notes(&[]), "[]");
+}
+
+#[test]
 fn tasks_are_listed_shown_and_drawn() {
     let desk = Desk::new();
     let pictures = desk.pictures(3);

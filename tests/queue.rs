@@ -213,6 +213,22 @@ fn a_film_that_appears_after_the_submission_stops_the_run_before_anything_is_ren
 }
 
 #[test]
+fn an_output_folder_that_the_host_cannot_write_fails_the_run_before_anything_is_rendered() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    desk.json(&quick("travel", &pictures, &["--name", "trip"]));
+    std::fs::write(desk.path("file"), b"").unwrap();
+    desk.ok(&["run", "--until-idle", "--output-dir", "file/below"]);
+    let run = desk.json(&["runs", "show", "trip"]);
+    assert_eq!(run["state"], "failed");
+    let error = run["error"].as_str().unwrap();
+    assert!(error.contains("file/below cannot be written") && error.contains("is not a folder"), "{error}");
+    assert_eq!(run["tasks"].as_array().unwrap().len(), 1, "no segment was planned: {run}");
+    desk.ok(&["render", "--resume", "trip"]);
+    assert_eq!(count(&desk.path("films/trip.mp4")), 9);
+}
+
+#[test]
 fn what_somebody_changed_or_took_away_is_refused_or_put_back() {
     let desk = Desk::new();
     let pictures = desk.pictures(2);

@@ -18,9 +18,30 @@ pub fn tell(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// Who is told what the host does: JSON lines, bars on a terminal, or plain lines elsewhere.
-/// `run` and its time line are what the bar of the whole film follows.
-pub fn observer(global: &Global, whole: Option<(RunId, &Timeline)>) -> Arc<dyn Observer> {
+/// A film as the bar of all its segments follows it.
+pub struct Whole {
+    run: RunId,
+    /// That its generator renders in all.
+    frames: u64,
+    /// Frames of each segment, as far as they are rendered.
+    rendered: HashMap<TaskId, u64>,
+}
+
+impl Whole {
+    /// Of a run with this time line. `done` are the tasks that earlier hosts have finished, by name.
+    pub fn new(run: RunId, timeline: &Timeline, done: impl Iterator<Item = (TaskId, String)>) -> Self {
+        let total = |name: &str| timeline.segments.iter().find(|s| s.key == name).map(|s| u64::from(s.place.total));
+        Self {
+            run,
+            frames: timeline.segments.iter().map(|s| u64::from(s.place.total)).sum(),
+            rendered: done.filter_map(|(task, name)| Some((task, total(&name)?))).collect(),
+        }
+    }
+}
+
+/// Who is told what the host does: JSON lines, bars on a terminal, or plain lines elsewhere. `whole` is what the bar of the
+/// whole film follows.
+pub fn observer(global: &Global, whole: Option<Whole>) -> Arc<dyn Observer> {
     if global.json {
         return Arc::new(JsonLines);
     }
@@ -135,25 +156,31 @@ struct Bars {
 #[derive(Default)]
 struct BarState {
     bars: HashMap<TaskId, (ProgressBar, Instant)>,
-    /// Frames rendered of tasks that are done, and of each that runs.
+    /// Frames rendered of the whole film's tasks that are done, and of each that runs.
     rendered: HashMap<TaskId, u64>,
 }
 
 impl Bars {
-    fn new(whole: Option<(RunId, &Timeline)>, color: bool) -> Self {
+    fn new(whole: Option<Whole>, color: bool) -> Self {
         let screen = MultiProgress::new();
         let paint = if color { ".cyan/dim" } else { "" };
         let template = format!("{{prefix:>14}} {{bar:28{paint}}} {{pos:>5}}/{{len:<5}} {{msg}} {{elapsed:>4}}");
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let whole = whole.map(|(run, timeline)| {
-            let frames = timeline.segments.iter().map(|s| u64::from(s.place.total)).sum();
+        let mut state = BarState::default();
+        let whole = whole.map(|Whole { run, frames, rendered }| {
             let template = format!("{{prefix:>14}} {{bar:28{paint}}} {{pos:>5}}/{{len:<5}} frames, {{eta}} left");
             let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = screen.add(ProgressBar::new(frames).with_style(style).with_prefix("all segments"));
+            let done = rendered.values().sum();
+            let bar = ProgressBar::new(frames).with_style(style).with_prefix("all segments").with_position(done);
+            let bar = screen.add(bar);
+            // What was rendered before took no time of this host: shown once, it is left out of the estimate.
+            bar.tick();
+            bar.reset_eta();
+            state.rendered = rendered;
             bar.enable_steady_tick(std::time::Duration::from_millis(250));
             (run, bar)
         });
-        Self { screen, style, whole, state: Mutex::default() }
+        Self { screen, style, whole, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, BarState> {
@@ -240,5 +267,41 @@ impl Watch for Reading {
 impl Drop for Reading {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use travel::timeline::TimelineSegment;
+    use travel::{Leg, Place, Rate};
+
+    fn segment(index: u32, new: u32, overlap: u32) -> TimelineSegment {
+        let words = String::new;
+        let leg = Leg { prompt: words(), negative_prompt: words(), new, overlap, seed: 0, settings: words() };
+        TimelineSegment {
+            key: format!("segment-{index:02}"),
+            place: Place { index, of: 2, new, overlap, total: new + overlap },
+            starts: index * 9 - overlap,
+            new_from: index * 9,
+            ends: (index + 1) * 9,
+            waits_for: Vec::new(),
+            key_frames: Vec::new(),
+            leg,
+        }
+    }
+
+    #[test]
+    fn the_bar_of_all_segments_begins_with_what_was_rendered_before() {
+        let run = RunId(1);
+        let done = [(TaskId(1), "orchestrator"), (TaskId(2), "segment-00")].map(|(id, name)| (id, name.to_owned()));
+        let segments = vec![segment(0, 9, 0), segment(1, 9, 3)];
+        let timeline = Timeline { rate: Rate { num: 16, den: 1 }, frames: 18, continued: 0, segments };
+        let bars = Bars::new(Some(Whole::new(run, &timeline, done.into_iter())), false);
+        let position = || bars.whole.as_ref().map(|(_, bar)| (bar.position(), bar.length()));
+        assert_eq!(position(), Some((9, Some(21))));
+        let name = "segment-01".to_owned();
+        bars.tell(&HostEvent::Progress { run, task: TaskId(3), name, phase: "generate", done: 4, total: 12 });
+        assert_eq!(position(), Some((13, Some(21))));
     }
 }

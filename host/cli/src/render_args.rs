@@ -62,10 +62,10 @@ pub struct TravelArgs {
     /// Frames that neighbouring legs share and are cross-faded over; one value, or one a join; 0 is a cut
     #[arg(long, alias = "frame_overlap", num_args = 1.., value_delimiter = ',', default_value = "16", value_name = "N", help_heading = "Film")]
     pub frame_overlap: Vec<u32>,
-    /// What to show, in words; one prompt, or one a leg
+    /// What to show, in words; one prompt, or one a leg. The embedded generators read neither prompts nor seed
     #[arg(long, alias = "base_prompts", num_args = 1.., default_value = "", value_name = "TEXT", help_heading = "Film")]
     pub base_prompts: Vec<String>,
-    /// What to avoid, in words; one prompt, or one a leg
+    /// What to avoid, in words; one prompt, or one a leg. The embedded generators read neither prompts nor seed
     #[arg(long, alias = "negative_prompts", num_args = 1.., default_value = "", value_name = "TEXT", help_heading = "Film")]
     pub negative_prompts: Vec<String>,
 
@@ -78,7 +78,7 @@ pub struct TravelArgs {
     /// Settings of the generator, a JSON object
     #[arg(long, value_name = "JSON", help_heading = "Generator")]
     pub generator_settings: Option<String>,
-    /// For the generator's randomness; leg i uses SEED + i
+    /// For the generator's randomness; leg i uses SEED + i. The embedded generators read neither prompts nor seed
     #[arg(long, default_value_t = 12345, value_name = "SEED", help_heading = "Generator")]
     pub seed: u64,
 

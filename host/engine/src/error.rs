@@ -171,12 +171,7 @@ impl EngineError {
             Self::NotAFile(_) => "give the path of a picture or a clip".to_owned(),
             Self::List(_) => "see `travel-host plan --help`".to_owned(),
             Self::BadValue { .. } => "see `travel-host travel --help`".to_owned(),
-            Self::Plugin(PluginError::MissingFolder { .. } | PluginError::NoPlugins { .. }) => {
-                "give --plugins a folder with plugin.toml, or a folder of such folders".to_owned()
-            }
-            Self::Plugin(PluginError::UnknownPlugin { .. } | PluginError::Params { .. }) => {
-                "see `travel-host plugins list` and `travel-host plugins inspect`".to_owned()
-            }
+            Self::Plugin(e) => plugin_hint(e),
             Self::Queue(QueueError::NotADatabase(_) | QueueError::Foreign(_) | QueueError::Missing(_)) => {
                 "choose another database with --db".to_owned()
             }
@@ -257,5 +252,58 @@ impl EngineError {
             | Self::OutputFolder { .. } => true,
             _ => false,
         }
+    }
+}
+
+/// What to do about a plugin that cannot be used, or whose answer cannot.
+fn plugin_hint(error: &PluginError) -> String {
+    use PluginError as P;
+    match error {
+        P::MissingFolder { .. } | P::NoPlugins { .. } => {
+            "give --plugins a folder with plugin.toml, or a folder of such folders".to_owned()
+        }
+        P::UnknownPlugin { .. } | P::Params { .. } => {
+            "see `travel-host plugins list` and `travel-host plugins inspect`".to_owned()
+        }
+        P::Refused { .. } => "change what it names, or choose another plugin with --role".to_owned(),
+        P::Timeout { plugin, .. }
+        | P::CpuBudget { plugin, .. }
+        | P::MemoryLimit { plugin, .. }
+        | P::DataLimit { plugin, .. }
+        | P::HandleLimit { plugin, .. } => format!(
+            "limits are raised in [limits] of travel-host.toml; `travel-host plugins inspect {plugin}` shows those of a call"
+        ),
+        P::StackLimit { .. } => {
+            "no setting raises this limit: let its author know, or choose another plugin with --role".to_owned()
+        }
+        P::Crashed { .. } | P::InvalidPlan { .. } => {
+            "the plugin is at fault: let its author know, or choose another one with --role".to_owned()
+        }
+        P::Incompatible { .. } => {
+            "build it against the contract of this host, and let its plugin.toml say what it exports and wants"
+                .to_owned()
+        }
+        P::NotAComponent { .. } => {
+            "build it with `cargo build --release --target wasm32-wasip2`, and name that file in its plugin.toml"
+                .to_owned()
+        }
+        P::TooLarge { .. } => {
+            "make that file smaller: a component by a release build without debug information".to_owned()
+        }
+        P::Manifest { .. } => "correct that file; docs/plugins.md has an example".to_owned(),
+        P::Description { .. } => {
+            "correct what it answers to `describe`, or its plugin.toml, until the two agree with docs/plugins.md"
+                .to_owned()
+        }
+        P::LacksRole { role, .. } | P::Ambiguous { role, .. } => {
+            format!("choose one with --role {role}=PLUGIN; `travel-host plugins list` shows who answers what")
+        }
+        P::NobodyAnswers { role } => format!("add a plugin that answers {role} to the folder of --plugins"),
+        P::DuplicateId { .. } => "move one of the two folders away, or choose another folder with --plugins".to_owned(),
+        P::CacheFolder { .. } => "remove that folder, or make it yours alone with `chmod 700`".to_owned(),
+        P::Engine { .. } => "free some memory, or lift the limit on address space (`ulimit -v unlimited`)".to_owned(),
+        P::Io { .. } => "check that the file is there and can be read".to_owned(),
+        // Whoever cancelled it knows.
+        _ => String::new(),
     }
 }

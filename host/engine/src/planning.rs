@@ -2,9 +2,10 @@
 
 use crate::error::EngineError;
 use crate::limits::MAX_NODES;
-use travel::orchestrate::{Graph, Request};
+use travel::orchestrate::{Graph, Request, Task};
 use travel::wishes::Wishes;
-use travel::{Dims, Grid, MediumId, MediumInfo, MediumKind, Rate, Timeline};
+use travel::{Dims, InvalidPlan, MediumId, MediumInfo, MediumKind, Rate, Role, Timeline};
+use travel_generators::Generator;
 use travel_sandbox::{CallContext, Plugin};
 
 /// What a graph is made from.
@@ -21,8 +22,8 @@ pub struct PlanInput<'a> {
     pub continued: Option<(Dims, u32)>,
     /// Per-leg lists.
     pub wishes: &'a Wishes,
-    /// What the generator can render.
-    pub grid: Grid,
+    /// What will render the segments.
+    pub generator: &'a dyn Generator,
     /// The orchestrator's parameters.
     pub params: String,
 }
@@ -69,12 +70,67 @@ pub fn plan(plugin: &Plugin, input: PlanInput<'_>, context: &CallContext) -> Res
         stills,
         continued,
         legs,
-        grid: input.grid,
+        grid: input.generator.describe().grid,
         params: input.params,
         max_nodes: MAX_NODES,
     };
     let (graph, _) = plugin.expand(&request, context)?;
+    check_settings(&graph, input.generator).map_err(|invalid| plugin.invalid(Role::Orchestrate, invalid))?;
     let timeline = Timeline::of(&graph, &request);
     notes.extend(graph.notes.iter().cloned());
     Ok(Planned { graph, request, timeline, notes })
+}
+
+/// Whether the generator takes the settings of every segment: an orchestrator may hand on others than the user's, and the
+/// sandbox knows no generator.
+fn check_settings(graph: &Graph, generator: &dyn Generator) -> Result<(), InvalidPlan> {
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let Task::Segment(segment) = &node.task else { continue };
+        let bad = |reason: String| InvalidPlan::new(format!("nodes[{i}].task.leg.settings"), reason);
+        let settings =
+            serde_json::from_str(&segment.leg.settings).map_err(|e| bad(format!("they are not JSON: {e}")))?;
+        generator.check_settings(&settings).map_err(|e| bad(e.to_string()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use travel::orchestrate::{Node, Stitch};
+    use travel::{Leg, Place, Segment, Source};
+
+    fn segment(settings: &str) -> Task {
+        Task::Segment(Segment {
+            place: Place { index: 0, of: 1, new: 9, overlap: 0, total: 9 },
+            key_frames: Vec::new(),
+            continues: Source::Nothing,
+            leg: Leg {
+                prompt: String::new(),
+                negative_prompt: String::new(),
+                new: 9,
+                overlap: 0,
+                seed: 0,
+                settings: settings.to_owned(),
+            },
+        })
+    }
+
+    fn refused(settings: &str) -> Option<String> {
+        let stitch = Task::Stitch(Stitch { continued: false, segments: vec![0, 1] });
+        let node = |task| Node { key: String::new(), needs: Vec::new(), task, priority: 0, extras: Vec::new() };
+        let nodes = [segment("{}"), segment(settings), stitch].map(node).into();
+        let generator = travel_generators::by_name("dissolve").unwrap();
+        let graph = Graph { nodes, film: 2, notes: Vec::new() };
+        check_settings(&graph, generator.as_ref()).err().map(|e| e.to_string())
+    }
+
+    #[test]
+    fn settings_that_the_generator_would_refuse_are_found_in_the_plan() {
+        assert_eq!(refused(r#"{"easing": "linear"}"#), None);
+        for (settings, says) in [("{", "not JSON"), ("3", "not a JSON object"), (r#"{"speed": 3}"#, "/speed")] {
+            let error = refused(settings).unwrap();
+            assert!(error.starts_with("nodes[1].task.leg.settings: ") && error.contains(says), "{error}");
+        }
+    }
 }

@@ -133,8 +133,15 @@ impl Prepared {
             }
         };
         let first = continued.as_ref().map(|(_, dims, _)| *dims).or(stills.first().map(|(_, dims)| *dims));
-        let grid = generator.describe().grid;
-        let (canvas, mut notes) = choose_canvas(&request, first, grid.dims_multiple)?;
+        let able = generator.describe();
+        let (canvas, mut notes) = choose_canvas(&request, first, able.grid.dims_multiple)?;
+        let Wishes { prompts, negative_prompts, .. } = &request.wishes;
+        if !able.reads_prompts && prompts.iter().chain(negative_prompts).any(|prompt| !prompt.is_empty()) {
+            notes.push(format!(
+                "generator `{}` reads no prompts: --base-prompts and --negative-prompts have no effect",
+                able.name
+            ));
+        }
         let plugins = Plugins::resolve(registry, &request.roles)?;
         let mut plan = planning::plan(
             &plugins.orchestrate,
@@ -145,7 +152,7 @@ impl Prepared {
                 stills: stills.iter().map(|(_, dims)| *dims).collect(),
                 continued: continued.as_ref().map(|(_, dims, frames)| (*dims, *frames)),
                 wishes: &request.wishes,
-                grid,
+                generator: generator.as_ref(),
                 params: role_params(&request.params, Role::Orchestrate),
             },
             &CallContext::new(request.name.as_str(), "plan"),
@@ -153,7 +160,7 @@ impl Prepared {
         let context = CallContext::new(request.name.as_str(), "rehearsal");
         let [guide, crossfade] = [Role::Guide, Role::Crossfade].map(|role| role_params(&request.params, role));
         let dims: Vec<Dims> = stills.iter().map(|(_, dims)| *dims).collect();
-        let film = Film { canvas, rate: request.rate, stills: &dims, grid, params: &guide };
+        let film = Film { canvas, rate: request.rate, stills: &dims, grid: able.grid, params: &guide };
         rehearsal::guides(&plugins.guide, &plan, &film, &context)?;
         rehearsal::crossfade(&plugins.crossfade, &plan, crossfade, &context)?;
         notes.append(&mut plan.notes);
@@ -183,7 +190,8 @@ impl Prepared {
     /// # Errors
     /// An output folder that cannot be written, a film that is there already.
     pub fn check_output(&self) -> Result<(), EngineError> {
-        check_output(&self.request.output)
+        // A relative path is below the folder of a host that this process does not know; that host looks again.
+        check_output(&self.request.output, |file| file.is_absolute().then(|| file.to_owned()))
     }
 
     /// Stores the inputs and adds the run: one row, one task.
@@ -302,10 +310,10 @@ fn check_words(request: &RunRequest) -> Result<(), EngineError> {
     within("--after-first-post-generation-brightness", brightness, -1.0..=1.0, "-1 to 1")
 }
 
-/// Whether the film can be put where it belongs, tried before anything is stored, leaving nothing behind.
-fn check_output(output: &Output) -> Result<(), EngineError> {
-    // A relative path is below the folder of a host that this process does not know.
-    for file in std::iter::once(&output.film).chain(&output.contact_sheet).filter(|f| f.is_absolute()) {
+/// Whether the film can be put where it belongs, tried before work is done for it, leaving nothing behind. `place` says where
+/// a file goes, or that nobody knows yet.
+pub(crate) fn check_output(output: &Output, place: impl Fn(&Path) -> Option<PathBuf>) -> Result<(), EngineError> {
+    for file in std::iter::once(&output.film).chain(&output.contact_sheet).filter_map(|file| place(file)) {
         let folder = file.parent().unwrap_or(Path::new("/"));
         let refused = |reason: String| EngineError::OutputFolder { folder: folder.to_owned(), reason };
         // Folders that are missing are made when the film is there; until then the nearest one that is not stands for them.
@@ -317,7 +325,7 @@ fn check_output(output: &Output) -> Result<(), EngineError> {
         let tried = std::fs::File::create(&probe).map(drop);
         let _ = std::fs::remove_file(&probe);
         tried.map_err(|e| refused(e.to_string()))?;
-        check_free(file, output)?;
+        check_free(&file, output)?;
     }
     Ok(())
 }

@@ -39,6 +39,7 @@ impl Generator for Dissolve {
             name: Self::NAME.to_owned(),
             grid: Grid::ANY,
             wants_guide: true,
+            reads_prompts: false,
             settings_schema: schema(json!({ "easing": easing_schema("Linear unless set.") })),
             pool: Pool::Cpu,
         }

@@ -34,6 +34,8 @@ pub struct Capabilities {
     pub grid: Grid,
     /// Whether it reads the guide's pixels; a generator that does not may be given first and last frames only.
     pub wants_guide: bool,
+    /// Whether [`Job::prompt`] and [`Job::negative_prompt`] change what it renders; if not, the user is told.
+    pub reads_prompts: bool,
     /// A JSON Schema (draft 2020-12) of [`Job::settings`].
     pub settings_schema: serde_json::Value,
     /// Which slots it competes for.

@@ -62,6 +62,7 @@ impl Generator for Rife {
             name: Self::NAME.to_owned(),
             grid: Grid::ANY,
             wants_guide: true,
+            reads_prompts: false,
             settings_schema: schema(json!({ "quality": quality_schema(), "easing": easing_schema(unset) })),
             pool: Pool::Cpu,
         }

@@ -70,26 +70,6 @@ pub enum MediaError {
         /// The system's word.
         source: io::Error,
     },
-    /// A clip of another size than agreed.
-    #[error("{} is {found}, but {wanted} is wanted", path.display())]
-    WrongSize {
-        /// The file.
-        path: PathBuf,
-        /// As decoded.
-        found: Dims,
-        /// As agreed.
-        wanted: Dims,
-    },
-    /// A clip of another rate than agreed.
-    #[error("{} runs at {found} frames a second, but {wanted} is wanted", path.display())]
-    WrongRate {
-        /// The file.
-        path: PathBuf,
-        /// As read.
-        found: Rate,
-        /// As agreed.
-        wanted: Rate,
-    },
     /// A clip of another length than agreed.
     #[error("{} has {found} frames, but {wanted} are wanted", path.display())]
     WrongCount {
@@ -231,8 +211,6 @@ impl MediaError {
             Self::NoFrames { .. } => "media_no_frames",
             Self::Damaged { .. } => "media_damaged",
             Self::Io { .. } => "media_io",
-            Self::WrongSize { .. } => "media_wrong_size",
-            Self::WrongRate { .. } => "media_wrong_rate",
             Self::WrongCount { .. } => "media_wrong_count",
             Self::PastTheEnd { .. } => "media_past_the_end",
             Self::FrameBytes { .. } => "media_frame_bytes",

@@ -7,20 +7,31 @@ use crate::error::MediaError;
 use crate::frame::RgbFrame;
 use crate::pixels::to_rgb::{UNDER_ALPHA, to_rgb};
 use image::{DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader};
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use travel::Dims;
 
+/// How a Targa file ends (TGA 2.0, "TGA File Footer", bytes 8 to 25); it has no other signature.
+const TARGA_END: &[u8; 18] = b"TRUEVISION-XFILE.\0";
+
 /// Reads a picture: EXIF orientation applied, transparency laid over grey 127, 16 bits and CMYK reduced to 8-bit RGB, the
-/// first picture of an animation. PNG, JPEG, WebP, TIFF, BMP and GIF by the crate `image`; AVIF, JPEG 2000 and whatever else
-/// FFmpeg knows by FFmpeg. Colour profiles are not applied.
+/// first picture of an animation. PNG, JPEG, WebP, TIFF, BMP, GIF, Targa 2.0, ICO, DDS and farbfeld by the crate `image`;
+/// AVIF, JPEG 2000 and whatever else FFmpeg knows by FFmpeg. What a file is, its content says, never its name. Colour
+/// profiles are not applied.
 ///
 /// # Errors
 /// [`MediaError::Missing`], [`MediaError::Empty`], [`MediaError::Truncated`], [`MediaError::Unreadable`],
 /// [`MediaError::Io`].
 pub fn load_still(path: &Path) -> Result<RgbFrame, MediaError> {
     container::check(path)?;
-    let io = |source| MediaError::Io { path: path.to_owned(), source };
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(io)?;
+    let io = |source: io::Error| MediaError::Io { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(io)?;
+    let is_targa = ends_as_targa(&mut file).map_err(io)?;
+    let mut reader = ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(io)?;
+    if reader.format().is_none() && is_targa {
+        reader.set_format(ImageFormat::Tga);
+    }
     let Some(format) = reader.format() else {
         return by_ffmpeg(path);
     };
@@ -30,12 +41,22 @@ pub fn load_still(path: &Path) -> Result<RgbFrame, MediaError> {
     match decode(reader) {
         Ok(picture) => flatten(picture),
         Err(ImageError::Unsupported(_)) => by_ffmpeg(path),
-        Err(ImageError::IoError(source)) if source.kind() != std::io::ErrorKind::UnexpectedEof => Err(io(source)),
+        Err(ImageError::IoError(source)) if source.kind() != io::ErrorKind::UnexpectedEof => Err(io(source)),
         Err(error) => Err(unreadable(path, error.to_string())),
     }
 }
 
-fn decode(reader: ImageReader<std::io::BufReader<std::fs::File>>) -> Result<DynamicImage, ImageError> {
+/// Whether the file has Targa's footer; the file stands at its beginning again.
+fn ends_as_targa(file: &mut File) -> io::Result<bool> {
+    let held = file.metadata()?.len();
+    let mut end = Vec::with_capacity(TARGA_END.len());
+    file.seek(SeekFrom::Start(held.saturating_sub(TARGA_END.len() as u64)))?;
+    file.take(TARGA_END.len() as u64).read_to_end(&mut end)?;
+    file.rewind()?;
+    Ok(end == TARGA_END)
+}
+
+fn decode(reader: ImageReader<BufReader<File>>) -> Result<DynamicImage, ImageError> {
     let mut decoder = reader.into_decoder()?;
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;

@@ -237,7 +237,9 @@ impl Plugin {
         PluginError::Refused { plugin: self.id.to_string(), function, refusal: convert::refusal(r) }
     }
 
-    fn invalid(&self, role: Role, invalid: InvalidPlan) -> PluginError {
+    /// The error for a plan of this plugin that breaks a rule; for the rules that only the caller knows.
+    #[must_use]
+    pub fn invalid(&self, role: Role, invalid: InvalidPlan) -> PluginError {
         // The reason quotes the plan.
         let invalid = InvalidPlan::new(shown(&invalid.path), shown(&invalid.reason));
         PluginError::InvalidPlan { plugin: self.id.to_string(), role, invalid }

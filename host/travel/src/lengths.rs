@@ -7,6 +7,9 @@
 //! | `total[i] = new[i] + o[i]` | what the generator renders |
 //! | film | `continued + Σ new[i]`, equally `continued + Σ total[i] − Σ o[i]` |
 //!
+//! `o[i+1] < new[i]`, and the first overlap is shorter than the continued video: no two fades touch, and the film's first
+//! frame is shown as it is.
+//!
 //! A total off the generator's grid grows the overlap, so that the film's length and every anchor's place stay exact;
 //! only a first segment without an overlap grows `new[0]`.
 
@@ -31,22 +34,26 @@ pub enum LengthError {
         /// Which segment, from 0.
         index: u32,
     },
-    /// Two cross-fades would reach into one another.
+    /// A cross-fade would cover all that its predecessor adds: the film would lose its beginning, or two fades would reach
+    /// into one another.
     #[error(
-        "segment {index} would share {overlap} frames with {before}, which has only {room} to share{grown}; \
-         lower --frame-overlap to {room} or less, or raise --segment-frames of {before}"
+        "{segment} would share {overlap} frame{s}{grown} with {before}, which has only {room} of its own and must keep one \
+         of them out of the fade; {remedy}",
+        s = if *overlap == 1 { "" } else { "s" }
     )]
     OverlapTooLong {
-        /// Which segment, from 0.
-        index: u32,
+        /// Which segment it is: `segment 1 (image 2 to image 3)`.
+        segment: String,
         /// Its overlap, grown to the grid.
         overlap: u32,
         /// What precedes it: `segment 0 (image 1 to image 2)` or `the continued video`.
         before: String,
-        /// Frames that the predecessor can share.
+        /// Frames that the predecessor adds to the film.
         room: u32,
         /// How the overlap came to be longer than asked; empty if it did not.
         grown: String,
+        /// What to change.
+        remedy: String,
     },
     /// An overlap with nothing before it.
     #[error("segment 0 is the film's beginning: an overlap of {overlap} has nothing to share frames with")]
@@ -129,13 +136,17 @@ pub fn lay_out(legs: &[LegLength], continued: Option<u32>, grid: &Grid) -> Resul
             }
         }
         if let Some(room) = room
-            && overlap > room
+            && overlap > 0
+            && overlap >= room
         {
+            let is_continued = continued.is_some();
             let before = match index.checked_sub(1) {
                 None => "the continued video".to_owned(),
-                Some(i) => format!("segment {i} (leg {} of {of})", i + 1),
+                Some(i) => between_its_ends(i, is_continued),
             };
-            return Err(LengthError::OverlapTooLong { index, overlap, before, room, grown });
+            let segment = between_its_ends(index, is_continued);
+            let remedy = remedy(*leg, index, room, grid);
+            return Err(LengthError::OverlapTooLong { segment, overlap, before, room, grown, remedy });
         }
         if !grid.holds(total) {
             return Err(LengthError::BeyondGenerator { index, total, new, overlap, min: grid.min, max: grid.max });
@@ -145,6 +156,35 @@ pub fn lay_out(legs: &[LegLength], continued: Option<u32>, grid: &Grid) -> Resul
         out.places.push(Place { index, of, new, overlap, total });
     }
     Ok(out)
+}
+
+/// A segment by the two ends that it lies between; images count from 1, as people do.
+fn between_its_ends(index: u32, is_continued: bool) -> String {
+    let end = u64::from(index) + if is_continued { 1 } else { 2 };
+    match end - 1 {
+        0 => format!("segment {index} (the video to image {end})"),
+        begin => format!("segment {index} (image {begin} to image {end})"),
+    }
+}
+
+/// What makes room for the overlap of a leg: the longest one that fits once it has grown to the grid, and what else there is.
+fn remedy(leg: LegLength, index: u32, room: u32, grid: &Grid) -> String {
+    let grows_to = |overlap: u32| {
+        let asked = leg.new.checked_add(overlap)?;
+        overlap.checked_add(grid.surplus(asked))
+    };
+    // Of as many neighbours as the grid's step one is on it.
+    let fits = (0..room).rev().take(grid.step.max(1) as usize).find(|&o| grows_to(o).is_some_and(|grown| grown < room));
+    let lower = fits.map(|most| match most {
+        0 => "lower --frame-overlap to 0".to_owned(),
+        most => format!("lower --frame-overlap to {most} or less"),
+    });
+    match (lower, index.checked_sub(1)) {
+        (Some(lower), Some(before)) => format!("{lower}, or raise --segment-frames of segment {before}"),
+        (Some(lower), None) => lower,
+        (None, Some(before)) => format!("raise --segment-frames of segment {before}"),
+        (None, None) => format!("raise --segment-frames of segment {index}, so that fewer are added"),
+    }
 }
 
 #[cfg(test)]
@@ -184,7 +224,7 @@ mod tests {
             for (p, leg) in out.places.iter().zip(&legs) {
                 prop_assert!(grid.holds(p.total));
                 prop_assert!(p.overlap >= leg.overlap && p.overlap < leg.overlap + grid.step);
-                prop_assert!(p.overlap <= room.unwrap_or(0));
+                prop_assert!(p.overlap == 0 || Some(p.overlap) < room);
                 room = Some(p.new);
             }
         }
@@ -202,11 +242,51 @@ mod tests {
         }
     }
 
+    fn refusal(legs: &[(u32, u32)], continued: Option<u32>, grid: &Grid) -> String {
+        let legs: Vec<LegLength> = legs.iter().map(|&(new, overlap)| LegLength { new, overlap }).collect();
+        lay_out(&legs, continued, grid).unwrap_err().to_string()
+    }
+
     #[test]
-    fn an_overlap_as_long_as_its_predecessor_is_the_last_that_fits() {
+    fn an_overlap_leaves_its_predecessor_a_frame() {
         let legs = |overlap| [LegLength { new: 20, overlap: 0 }, LegLength { new: 30, overlap }];
-        assert!(lay_out(&legs(20), None, &Grid::ANY).is_ok());
-        let error = lay_out(&legs(21), None, &Grid::ANY).unwrap_err();
-        assert!(error.to_string().contains("share 21 frames with segment 0"), "{error}");
+        assert!(lay_out(&legs(19), None, &Grid::ANY).is_ok());
+        assert_eq!(
+            refusal(&[(20, 0), (30, 20)], None, &Grid::ANY),
+            "segment 1 (image 2 to image 3) would share 20 frames with segment 0 (image 1 to image 2), which has only 20 \
+             of its own and must keep one of them out of the fade; lower --frame-overlap to 19 or less, or raise \
+             --segment-frames of segment 0"
+        );
+        let error = refusal(&[(9, 0), (1, 3), (9, 1)], None, &Grid::ANY);
+        assert!(error.starts_with("segment 2 (image 3 to image 4) would share 1 frame with segment 1"), "{error}");
+        assert!(error.ends_with("lower --frame-overlap to 0, or raise --segment-frames of segment 1"), "{error}");
+    }
+
+    #[test]
+    fn a_continued_video_is_named_as_an_end() {
+        assert!(lay_out(&[LegLength { new: 9, overlap: 11 }], Some(12), &Grid::ANY).is_ok());
+        assert_eq!(
+            refusal(&[(9, 12)], Some(12), &Grid::ANY),
+            "segment 0 (the video to image 1) would share 12 frames with the continued video, which has only 12 of its own \
+             and must keep one of them out of the fade; lower --frame-overlap to 11 or less"
+        );
+        let error = refusal(&[(9, 2), (9, 9)], Some(12), &Grid::ANY);
+        assert!(error.contains("segment 1 (image 1 to image 2)"), "{error}");
+        assert!(error.contains("with segment 0 (the video to image 1)"), "{error}");
+    }
+
+    #[test]
+    fn the_overlap_that_is_proposed_fits_once_it_has_grown() {
+        let wan = Grid::WAN;
+        let error = refusal(&[(17, 0), (30, 16)], None, &wan);
+        assert!(
+            error.contains("share 19 frames (3 of them added, because the generator renders 4n+1 frames)"),
+            "{error}"
+        );
+        assert!(error.contains("lower --frame-overlap to 15 or less"), "{error}");
+        assert!(lay_out(&[LegLength { new: 17, overlap: 0 }, LegLength { new: 30, overlap: 15 }], None, &wan).is_ok());
+        // 18 new frames become 21 with any overlap up to 3, and a video of 3 frames has not so many to give.
+        let error = refusal(&[(18, 0)], Some(3), &wan);
+        assert!(error.ends_with("raise --segment-frames of segment 0, so that fewer are added"), "{error}");
     }
 }

@@ -119,6 +119,7 @@ fn lengths_that_cannot_be_are_refused_at_the_list_that_is_wrong() {
         other => panic!("{other:?}"),
     };
     assert_eq!(pointer(&[(17, 0), (30, 19)]), "/frame_overlap");
+    assert_eq!(pointer(&[(17, 0), (16, 17)]), "/frame_overlap", "the first image would be faded away");
     assert_eq!(pointer(&[(17, 0), (0, 4)]), "/segment_frames");
     assert_eq!(pointer(&[(17, 0), (5000, 4)]), "/segment_frames");
     let grown = expand(&run(3, None, &[(17, 0), (15, 0)], Grid::WAN, "{}"));

@@ -4,7 +4,7 @@ use super::{print, print_json};
 use crate::args::{Global, RenderCommand};
 use crate::diagnostic::Diagnostic;
 use crate::format::duration;
-use crate::progress::{Reading, observer, tell};
+use crate::progress::{Reading, Whole, observer, tell};
 use crate::stop::{First, on_signal, runtime};
 use crate::workplace::Workplace;
 use serde::Deserialize as _;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
 use travel::Timeline;
-use travel_engine::queue::{RunFilter, RunId, RunKey, RunState, Store};
+use travel_engine::queue::{RunFilter, RunId, RunKey, RunState, Store, TaskState};
 use travel_engine::task::{FilmOutput, ORCHESTRATOR};
 use travel_engine::{Host, Prepared, Shutdown, Until};
 
@@ -51,8 +51,8 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
         tell(&format!("  note: {others} other unfinished runs of this queue are worked on too, by age"));
     }
     let shop = place.workshop(sandbox, registry, output_dir)?;
-    let host =
-        Host::new(Arc::clone(&store), shop, place.slots(), observer(global, timeline.as_ref().map(|line| (run, line))));
+    let whole = timeline.map(|line| whole(store.as_ref(), run, &line)).transpose()?;
+    let host = Host::new(Arc::clone(&store), shop, place.slots(), observer(global, whole));
     let stopped = runtime()?.block_on(async {
         let shutdown = on_signal(First::Now)?;
         host.work(Until::Run(run), shutdown.clone()).await?;
@@ -115,6 +115,13 @@ fn timeline_of(store: &dyn Store, run: RunId) -> Option<Timeline> {
     let orchestrator = tasks.iter().find(|t| t.kind == ORCHESTRATOR)?;
     let output = store.task(orchestrator.id).ok()?.output?;
     Timeline::deserialize(output.get("timeline")?).ok()
+}
+
+/// The film as its bar follows it, with what earlier hosts have rendered.
+fn whole(store: &dyn Store, run: RunId, timeline: &Timeline) -> Result<Whole, Diagnostic> {
+    let tasks = store.tasks(run)?;
+    let done = tasks.into_iter().filter(|task| task.state == TaskState::Succeeded).map(|task| (task.id, task.name));
+    Ok(Whole::new(run, timeline, done))
 }
 
 fn tell_plan(prepared: &Prepared, timeline: &Timeline) {

@@ -3,7 +3,7 @@
 use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
 use crate::planning::{PlanInput, plan};
-use crate::submit::check_free;
+use crate::submit::check_output;
 use crate::task::{POOL_ENCODE, Previous, SEGMENT, STITCH, SegmentInput, StitchClip, StitchInput, slot};
 use travel::orchestrate::{Graph, Node, Task};
 use travel::{Role, Segment, Source};
@@ -15,8 +15,8 @@ const USUAL_PRIORITY: i32 = 1000;
 pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.phase("plan", 0);
     let spec = &job.spec;
-    let generator = travel_generators::by_name(&spec.generator)?.describe();
-    check_free(&job.shop.output_path(&spec.output.film), &spec.output)?;
+    let generator = travel_generators::by_name(&spec.generator)?;
+    check_output(&spec.output, |file| Some(job.shop.output_path(file)))?;
     let planned = plan(
         job.plugin(Role::Orchestrate)?.as_ref(),
         PlanInput {
@@ -26,18 +26,18 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
             stills: spec.stills.iter().map(|s| s.dims).collect(),
             continued: spec.continued.as_ref().map(|c| (c.dims, c.frames)),
             wishes: &spec.wishes,
-            grid: generator.grid,
+            generator: generator.as_ref(),
             params: spec.params(Role::Orchestrate),
         },
         &job.call(),
     )?;
     let graph = &planned.graph;
+    let pool = generator.describe().pool.name();
     let mut emitted = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let task = match &node.task {
             Task::Segment(segment) => {
                 let input = SegmentInput { segment: segment.clone(), previous: previous(graph, segment)? };
-                let pool = generator.pool.name();
                 let task = NewTask::new(&node.key, SEGMENT, pool, to_json(&input)?);
                 let mut slots = vec![slot::plugin(Role::Guide)];
                 slots.extend(segment.key_frames.iter().map(|k| slot::still(k.still.0 as usize)));

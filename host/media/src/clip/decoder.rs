@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use travel::{Dims, Rate};
 
-/// Demuxers that read one file and nothing that it names: no playlists, no scripts, no image sequences by pattern.
+/// Demuxers that read one file and nothing that it names: no playlists, no scripts, no image sequences by pattern. Each knows
+/// its format by content: a stored file has no name to go by, so one that is taken by its ending would be refused later.
 const DEMUXERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,ogg,flv,mpegts,mpeg,h264,hevc,ivf,av1,obu,nut,mxf,asf,\
                         rawvideo,yuv4mpegpipe,gif,apng,webp_pipe,jpeg_pipe,png_pipe,tiff_pipe,bmp_pipe,j2k_pipe,jpegls_pipe,\
                         jpegxl_pipe,dpx_pipe,exr_pipe,psd_pipe,sgi_pipe,pam_pipe,ppm_pipe,pgm_pipe,pbm_pipe,pfm_pipe,\
-                        pcx_pipe,qdraw_pipe,sunrast_pipe,xbm_pipe,xpm_pipe,gif_pipe,hdr_pipe,qoi_pipe,image2";
+                        pcx_pipe,qdraw_pipe,sunrast_pipe,xbm_pipe,xpm_pipe,gif_pipe,hdr_pipe,qoi_pipe";
 
 /// Decoder threads. Frames do not depend on it; memory does (a frame a thread).
 const DECODER_THREADS: usize = 2;

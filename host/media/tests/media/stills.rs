@@ -4,7 +4,7 @@ use crate::pattern::{drift, ffmpeg, natural};
 use image::{DynamicImage, ImageBuffer, Luma, Rgb, Rgba};
 use std::path::Path;
 use travel::Dims;
-use travel_media::{load_still, save_png};
+use travel_media::{MediaError, load_still, save_png};
 
 const DIMS: Dims = Dims { width: 64, height: 48 };
 
@@ -30,17 +30,49 @@ fn lossless_formats_come_back_exactly_and_lossy_ones_nearly() {
             36.0,
         ),
         ("a.ppm", "-i {} {}", 100.0),
-        ("a.tga", "-i {} {}", 100.0),
     ];
     for (name, line, least) in by_ffmpeg {
         let path = dir.path().join(name);
         ffmpeg(line, &[&png, &path]);
-        if name == "a.tga" {
-            // Targa has no signature, so it is not taken by its name alone.
-            continue;
-        }
         let (_, psnr) = drift(&original, &load_still(&path).unwrap_or_else(|e| panic!("{name}: {e}")));
         assert!(psnr >= least, "{name}: {psnr}");
+    }
+}
+
+#[test]
+fn formats_are_known_by_content_and_never_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let original = natural(DIMS);
+    let png = dir.path().join("a.png");
+    save_png(&original, &png).unwrap();
+    let picture = image::RgbImage::from_raw(64, 48, original.data.clone()).unwrap();
+    let [targa, ico, farbfeld, nameless] = ["a.tga", "a.ico", "a.ff", "nameless"].map(|name| dir.path().join(name));
+    ffmpeg("-i {} {}", &[&png, &targa]);
+    DynamicImage::from(picture.clone()).into_rgba8().save(&ico).unwrap();
+    DynamicImage::from(picture).into_rgba16().save(&farbfeld).unwrap();
+    for path in [&png, &targa, &ico, &farbfeld] {
+        std::fs::copy(path, &nameless).unwrap();
+        for path in [path, &nameless] {
+            assert!(load_still(path).unwrap_or_else(|e| panic!("{e}")) == original, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_targa_without_its_footer_and_a_text_of_that_name_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let [png, targa, text] = ["a.png", "a.tga", "text.tga"].map(|name| dir.path().join(name));
+    save_png(&natural(DIMS), &png).unwrap();
+    ffmpeg("-i {} {}", &[&png, &targa]);
+    let mut bytes = std::fs::read(&targa).unwrap();
+    assert!(bytes.ends_with(b"TRUEVISION-XFILE.\0"), "ffmpeg writes the footer of TGA 2.0");
+    // The footer has 26 bytes; what remains is a Targa of the first version, which nothing tells from noise.
+    bytes.truncate(bytes.len() - 26);
+    std::fs::write(&targa, bytes).unwrap();
+    std::fs::write(&text, "a line of text under the name of a picture\n").unwrap();
+    for path in [targa, text] {
+        let error = load_still(&path).err().unwrap_or_else(|| panic!("{} was taken", path.display()));
+        assert!(matches!(error, MediaError::Unreadable { .. }), "{error:?}");
     }
 }
 
@@ -87,6 +119,29 @@ fn exif_orientation_6_is_a_quarter_turn_clockwise() {
     assert!(turned.pixel(16, 10).unwrap()[0] < 10 && turned.pixel(16, 54).unwrap()[0] > 245);
 }
 
+#[test]
+fn mirrored_exif_orientations_are_unmirrored() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.jpg");
+    // Four quarters, so that a mirror image and a turn differ: 0 and 80 above, 160 and 240 below.
+    let grey = |x: u32, y: u32| (x / 32 * 80 + y / 16 * 160) as u8;
+    let picture = image::RgbImage::from_fn(64, 32, |x, y| Rgb([grey(x, y); 3]));
+    // 2 is mirrored left to right; 5 has rows and columns exchanged (Exif 2.32, tag 274).
+    for (orientation, dims, wanted) in [
+        (2, Dims { width: 64, height: 32 }, [80u8, 0, 240, 160]),
+        (5, Dims { width: 32, height: 64 }, [0, 160, 80, 240]),
+    ] {
+        picture.save(&path).unwrap();
+        with_orientation(&path, orientation);
+        let shown = load_still(&path).unwrap();
+        assert_eq!(shown.dims, dims, "{orientation}");
+        let (w, h) = (dims.width, dims.height);
+        let quarters = [(1, 1), (3, 1), (1, 3), (3, 3)].map(|(x, y)| shown.pixel(w * x / 4, h * y / 4).unwrap()[0]);
+        let apart = quarters.iter().zip(&wanted).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(apart < Some(8), "{orientation}: {quarters:?} instead of {wanted:?}");
+    }
+}
+
 /// Puts an EXIF segment with nothing but an orientation behind the start marker.
 fn with_orientation(path: &Path, orientation: u8) {
     let jpeg = std::fs::read(path).unwrap();
@@ -107,6 +162,62 @@ fn cmyk_becomes_rgb() {
     std::fs::write(&path, cmyk_tiff(8, 8, [255, 0, 0, 0])).unwrap();
     let [r, g, b] = load_still(&path).unwrap().pixel(3, 3).unwrap();
     assert!(r < 60 && g > 120 && b > 180, "cyan came as {r},{g},{b}");
+
+    // Adobe writes the inverse: 255 is no ink. Much cyan, little magenta, no yellow, no black.
+    let path = dir.path().join("a.jpg");
+    std::fs::write(&path, cmyk_jpeg([15, 175, 255, 255])).unwrap();
+    let still = load_still(&path).unwrap();
+    assert_eq!(still.dims, Dims { width: 8, height: 8 });
+    let [r, g, b] = still.pixel(3, 3).unwrap();
+    assert!(r < 60 && (120..=200).contains(&g) && b > 220, "azure came as {r},{g},{b}");
+}
+
+/// A baseline JPEG of 8×8 pixels of one colour in four components, with Adobe's marker (ITU-T T.81 §B.2, Adobe TN 5116):
+/// each component is one block of which only the mean is coded.
+fn cmyk_jpeg(samples: [u8; 4]) -> Vec<u8> {
+    let segment = |marker: u8, body: &[u8]| {
+        let length = (body.len() as u16 + 2).to_be_bytes();
+        [&[0xff, marker], length.as_slice(), body].concat()
+    };
+    let quantisers = [vec![0], vec![8; 64]].concat();
+    let components: Vec<u8> = (1..=4).flat_map(|id| [id, 0x11, 0]).collect();
+    let frame = [&[8, 0, 8, 0, 8, 4], components.as_slice()].concat();
+    // Nine categories of differences, all of 4 bits, and one code of 1 bit for "no more coefficients".
+    let means = [vec![0x00, 0, 0, 0, 9], vec![0; 12], (0..9).collect()].concat();
+    let others = [vec![0x10, 1], vec![0; 15], vec![0]].concat();
+    let scan: Vec<u8> = [vec![4], (1..=4).flat_map(|id| [id, 0]).collect(), vec![0, 63, 0]].concat();
+    // A quantiser of 8 makes the coded number the mean itself, less 128 (§A.3.3).
+    let code = |sample: u8| {
+        let mean = i32::from(sample) - 128;
+        let bits = (32 - mean.unsigned_abs().leading_zeros()) as usize;
+        let value = if mean < 0 { mean + (1 << bits) - 1 } else { mean };
+        let value: String = (0..bits).rev().map(|b| if value >> b & 1 == 1 { '1' } else { '0' }).collect();
+        format!("{bits:04b}{value}0")
+    };
+    let mut bits: String = samples.into_iter().map(code).collect();
+    while !bits.len().is_multiple_of(8) {
+        bits.push('1');
+    }
+    let mut data = Vec::new();
+    for byte in bits.as_bytes().chunks(8) {
+        let byte = byte.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0'));
+        data.push(byte);
+        if byte == 0xff {
+            data.push(0);
+        }
+    }
+    [
+        vec![0xff, 0xd8],
+        segment(0xee, b"Adobe\0\x64\0\0\0\0\0"),
+        segment(0xdb, &quantisers),
+        segment(0xc0, &frame),
+        segment(0xc4, &means),
+        segment(0xc4, &others),
+        segment(0xda, &scan),
+        data,
+        vec![0xff, 0xd9],
+    ]
+    .concat()
 }
 
 /// An uncompressed TIFF of one colour: ten tags, one strip (TIFF 6.0, section 16).
