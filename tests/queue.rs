@@ -2,46 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail")]
 
+#[path = "support/host.rs"]
+mod host;
 mod support;
 
+use host::Host;
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::Stdio;
 use support::{Desk, count, quick};
-
-/// A host whose events are read one by one.
-struct Host {
-    child: Child,
-    events: std::io::Lines<BufReader<ChildStdout>>,
-}
-
-impl Host {
-    fn start(desk: &Desk, args: &[&str]) -> Self {
-        let mut child = desk.command(args).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let events = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, events }
-    }
-
-    /// Reads events until one that fits; false when the host ends before.
-    fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) -> bool {
-        self.events.by_ref().any(|line| fits(&serde_json::from_str(&line.unwrap()).unwrap()))
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
-    }
-
-    fn end(mut self) -> Option<i32> {
-        while self.events.next().is_some() {}
-        self.child.wait().unwrap().code()
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
 
 fn tasks(desk: &Desk, run: &str) -> Vec<Value> {
     let list = desk.json(&["tasks", "list", run]);

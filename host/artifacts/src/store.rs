@@ -21,6 +21,9 @@ const TASK_PREFIX: &str = "task-";
 /// An import that was not touched for so long is nobody's.
 const ABANDONED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
+/// A stored file that is younger may be about to be named by a row: whoever stores one does so first.
+const YOUNG: std::time::Duration = std::time::Duration::from_secs(3600);
+
 /// A file that is now stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
@@ -134,6 +137,39 @@ impl Artifacts {
         Ok(())
     }
 
+    /// Stored files that nothing refers to, and their lengths; those stored or stored again within the last hour are left
+    /// out, as their row may be on its way.
+    ///
+    /// # Errors
+    /// An unreadable folder.
+    pub fn unreferenced(&self, is_referenced: impl Fn(&Hash) -> bool) -> Result<Vec<(Hash, u64)>, ArtifactError> {
+        let cas = self.root.join("cas");
+        let mut found = Vec::new();
+        for shard in std::fs::read_dir(&cas).map_err(ArtifactError::io("read the folder", &cas))?.flatten() {
+            let Ok(files) = std::fs::read_dir(shard.path()) else { continue };
+            for file in files.flatten() {
+                let name = format!("{}{}", shard.file_name().to_string_lossy(), file.file_name().to_string_lossy());
+                // What is called otherwise is not ours to judge.
+                let (Ok(hash), Ok(about)) = (name.parse::<Hash>(), file.metadata()) else { continue };
+                let young = about.modified().is_ok_and(|at| at.elapsed().unwrap_or_default() < YOUNG);
+                if !young && !is_referenced(&hash) {
+                    found.push((hash, about.len()));
+                }
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Removes a stored file.
+    ///
+    /// # Errors
+    /// A missing file, a folder that may not be written.
+    pub fn remove(&self, hash: Hash) -> Result<(), ArtifactError> {
+        let path = self.path(hash)?;
+        self.cas.remove_file(name_of(hash)).map_err(ArtifactError::io("remove", &path))
+    }
+
     /// Stores a finished file of a [`Scratch`], which moves.
     ///
     /// # Errors
@@ -208,6 +244,10 @@ impl Artifacts {
         let target = self.root.join("cas").join(&name);
         // A file that somebody changed is replaced, and not trusted for its name.
         if self.cas.is_file(&name) && self.is_whole(hash, &target)? {
+            // Stored anew, and so young again: a clean-up must not take it before its row is there.
+            File::open(&target)
+                .and_then(|file| file.set_modified(std::time::SystemTime::now()))
+                .map_err(ArtifactError::io("touch", &target))?;
             return std::fs::remove_file(finished).map_err(ArtifactError::io("remove", finished));
         }
         let shard = target.parent().unwrap_or(&self.root);
@@ -287,6 +327,23 @@ mod tests {
         assert!(matches!(store.verified_path(stored.hash), Err(ArtifactError::Changed { .. })));
         store.put_bytes(b"film").unwrap();
         assert_eq!(store.read(stored.hash).unwrap(), b"film");
+    }
+
+    #[test]
+    fn what_nothing_refers_to_is_found_unless_it_is_young() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Artifacts::open(dir.path()).unwrap();
+        let [kept, old, young, again] = [b"kept", b"oldd", b"youn", b"agai"].map(|b| store.put_bytes(b).unwrap().hash);
+        let yesterday = std::time::SystemTime::now() - ABANDONED;
+        for hash in [kept, old, again] {
+            File::open(store.path(hash).unwrap()).unwrap().set_modified(yesterday).unwrap();
+        }
+        store.put_bytes(b"agai").unwrap();
+        assert_eq!(store.unreferenced(|hash| *hash == kept).unwrap(), [(old, 4)]);
+        store.remove(old).unwrap();
+        assert!(matches!(store.path(old), Err(ArtifactError::Missing { .. })));
+        assert!([kept, young, again].iter().all(|hash| store.path(*hash).is_ok()));
+        assert!(matches!(store.remove(old), Err(ArtifactError::Missing { .. })));
     }
 
     #[test]

@@ -77,12 +77,15 @@ pub enum Command {
     /// Print a film's time line without touching the queue
     #[command(arg_required_else_help = true)]
     Plan(PlanCommand),
-    /// List runs, or show one
+    /// List runs, show one, follow its events; cancel, pause, resume or retry one
     #[command(subcommand)]
     Runs(RunsCommand),
-    /// List the tasks of a run, show one, or draw them as a tree
+    /// List the tasks of a run, draw them as a tree, show or explain one; cancel or retry one
     #[command(subcommand)]
     Tasks(TasksCommand),
+    /// Look after the queue: health, shares, pausing, pruning, backups
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// List plugins, or look into one
     #[command(subcommand)]
     Plugins(PluginsCommand),
@@ -111,6 +114,12 @@ pub struct RenderCommand {
 pub struct TravelCommand {
     #[command(flatten)]
     pub travel: TravelArgs,
+    /// Do not start before this long from now, as `2h` or `90m`
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, conflicts_with = "start_at")]
+    pub start_in: Option<std::time::Duration>,
+    /// Do not start before this time, as `2027-01-31T22:00:00Z`
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
+    pub start_at: Option<std::time::SystemTime>,
     /// Submitting twice with the same key gives the first run back
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
@@ -151,6 +160,119 @@ pub enum RunsCommand {
         /// Its number or name
         run: String,
     },
+    /// What happened in a run, numbered without a gap: a cursor for whoever reads on
+    Events {
+        /// Its number or name
+        run: String,
+        /// Only events after this number
+        #[arg(long, default_value_t = 0, value_name = "SEQ")]
+        after: i64,
+        /// Wait for more until the run is over
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Stop a run: what has not started never does, what runs is stopped
+    Cancel {
+        /// Its number or name
+        run: String,
+    },
+    /// Start nothing more of a run; what runs goes on
+    Pause {
+        /// Its number or name
+        run: String,
+    },
+    /// Let a paused run go on
+    Resume {
+        /// Its number or name
+        run: String,
+    },
+    /// Set a failed or cancelled run going again; what had succeeded is not done again
+    Retry {
+        /// Its number or name
+        run: String,
+    },
+}
+
+/// `queue`
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// Check every rule of the queue, its file, its disk and its stored files
+    Doctor {
+        /// Mend what can be derived anew, and remove stored files that nothing refers to
+        #[arg(long)]
+        repair: bool,
+        /// With --repair: tell what would be done, and do nothing
+        #[arg(long, requires = "repair")]
+        dry_run: bool,
+    },
+    /// Who waits and who runs: every tenant's place in the fair share of every pool
+    Lanes,
+    /// Start nothing more in a pool, for everybody or for one tenant; what runs goes on
+    Pause {
+        /// The pool, such as gpu
+        #[arg(long, value_name = "POOL")]
+        pool: String,
+        /// Only this tenant
+        #[arg(long, value_name = "TENANT")]
+        tenant: Option<String>,
+    },
+    /// Undo `queue pause`
+    Resume {
+        /// The pool, such as gpu
+        #[arg(long, value_name = "POOL")]
+        pool: String,
+        /// Only this tenant
+        #[arg(long, value_name = "TENANT")]
+        tenant: Option<String>,
+    },
+    /// Set a tenant's weight in the fair share, or how many of its tasks run at once in a pool
+    Share {
+        /// The tenant
+        tenant: String,
+        /// Its weight: twice the weight, twice the time; 100 unless set
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), required_unless_present = "max_running")]
+        weight: Option<u32>,
+        /// Tasks of it that may run at once in --pool; `none` is no limit
+        #[arg(long, value_name = "N", requires = "pool", value_parser = at_most)]
+        max_running: Option<AtMost>,
+        /// The pool of --max-running
+        #[arg(long, value_name = "POOL", requires = "max_running")]
+        pool: Option<String>,
+    },
+    /// Forget runs that are over, and the stored files that only they used
+    Prune {
+        /// Runs that ended longer ago than this, as `30d` or `12h`
+        #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+        older_than: std::time::Duration,
+        /// Keep at least so many of the newest
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        keep: u32,
+        /// Only runs that ended so: succeeded, failed, cancelled
+        #[arg(long, value_name = "STATE", value_delimiter = ',')]
+        state: Vec<String>,
+        /// Only this tenant's
+        #[arg(long, value_name = "TENANT")]
+        tenant: Option<String>,
+        /// Tell what would be forgotten, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Write a whole copy of the database to a new file, while others work on it
+    Backup {
+        /// The copy
+        file: PathBuf,
+    },
+}
+
+/// A limit, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AtMost(pub Option<u32>);
+
+fn at_most(text: &str) -> Result<AtMost, String> {
+    match text {
+        "none" => Ok(AtMost(None)),
+        number => number.parse().map(|n| AtMost(Some(n))).map_err(|_| "a number, or `none`".to_owned()),
+    }
 }
 
 /// `tasks`
@@ -163,6 +285,21 @@ pub enum TasksCommand {
     },
     /// One task: input, output, attempts, files
     Show {
+        /// Its number, as `tasks list` prints it
+        task: i64,
+    },
+    /// Why a task is where it is: in one sentence, with the numbers
+    Explain {
+        /// Its number, as `tasks list` prints it
+        task: i64,
+    },
+    /// Stop one task; what needs its result is skipped
+    Cancel {
+        /// Its number, as `tasks list` prints it
+        task: i64,
+    },
+    /// Set a failed, cancelled or skipped task going again, and what was skipped for its sake
+    Retry {
         /// Its number, as `tasks list` prints it
         task: i64,
     },

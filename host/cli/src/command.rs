@@ -2,6 +2,7 @@
 
 mod plan;
 mod plugins;
+mod queue;
 mod render;
 mod run;
 mod runs;
@@ -24,6 +25,7 @@ pub fn run(cli: Cli) -> Result<u8, Diagnostic> {
         Command::Plan(args) => plan::plan(&global, &args),
         Command::Runs(args) => runs::runs(&global, &args),
         Command::Tasks(args) => tasks::tasks(&global, &args),
+        Command::Queue(args) => queue::queue(&global, &args),
         Command::Plugins(args) => plugins::plugins(&global, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -16,7 +16,12 @@
 //! settings = { quality = "high" }
 //!
 //! [slots]                  # tasks of a pool that run at once
-//! gpu = 2
+//! cpu = 2
+//!
+//! [[devices]]              # graphics cards; those that NVML finds, unless listed
+//! name = "gpu0"
+//! memory-mb = 24000
+//! pools = { gpu = 0, gpu-24g = 24000 }
 //!
 //! [limits]                 # of plugins
 //! wall-ms = 2000
@@ -57,9 +62,48 @@ pub struct Config {
     /// What renders.
     pub generator: GeneratorConfig,
     /// Tasks of a pool that run at once.
-    pub slots: BTreeMap<String, usize>,
+    pub slots: BTreeMap<String, u32>,
+    /// Graphics cards.
+    pub devices: Option<Vec<DeviceConfig>>,
     /// Of plugins.
     pub limits: Limits,
+}
+
+/// `[[devices]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DeviceConfig {
+    /// Unique, such as `gpu0`.
+    pub name: String,
+    /// Memory that its tasks share, MiB.
+    pub memory_mb: u64,
+    /// Tasks that run on it at once.
+    #[serde(default = "one")]
+    pub slots: u32,
+    /// Pools that it serves, and the memory that a task of each needs, MiB.
+    #[serde(default = "any_gpu_task")]
+    pub pools: BTreeMap<String, u64>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Tasks for some card, whichever.
+pub fn any_gpu_task() -> BTreeMap<String, u64> {
+    BTreeMap::from([("gpu".to_owned(), 0)])
+}
+
+impl DeviceConfig {
+    fn fault(&self) -> Option<String> {
+        if !(1..=MAX_SLOTS).contains(&self.slots) {
+            return Some(format!("device {} has {} slots; 1 to {MAX_SLOTS} are possible", self.name, self.slots));
+        }
+        let too_large = self.pools.iter().find(|(_, need)| **need > self.memory_mb);
+        too_large.map(|(pool, need)| {
+            format!("device {} has {} MiB, and its pool {pool} needs {need}", self.name, self.memory_mb)
+        })
+    }
 }
 
 /// `[generator]`
@@ -93,6 +137,14 @@ impl Config {
         }
         if let Some((pool, n)) = config.slots.iter().find(|(_, n)| !(1..=MAX_SLOTS).contains(n)) {
             return Err(bad(format!("slots.{pool} is {n}; 1 to {MAX_SLOTS} are possible")));
+        }
+        let devices = config.devices.as_deref().unwrap_or_default();
+        if let Some(fault) = devices.iter().find_map(DeviceConfig::fault) {
+            return Err(bad(fault));
+        }
+        let mut names = std::collections::BTreeSet::new();
+        if let Some(twice) = devices.iter().find(|device| !names.insert(&device.name)) {
+            return Err(bad(format!("two devices are called {}", twice.name)));
         }
         let folder = path.parent().unwrap_or(Path::new(""));
         for path in [&mut config.db, &mut config.plugins, &mut config.output_dir].into_iter().flatten() {

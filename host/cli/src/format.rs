@@ -13,6 +13,11 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// `1.25 MiB`
+pub fn bytes(n: u64) -> String {
+    indicatif::BinaryBytes(n).to_string()
+}
+
 /// `1:02.50`: where a frame stands in the film.
 pub fn clock(seconds: f64) -> String {
     let minutes = (seconds / 60.0).floor();

@@ -12,6 +12,7 @@
 mod args;
 mod command;
 mod config;
+mod devices;
 mod diagnostic;
 mod format;
 mod not_yet;

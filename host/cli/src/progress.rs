@@ -128,6 +128,7 @@ fn sentence(event: &HostEvent, took: Option<f64>) -> Option<String> {
             Some(format!("run {run}: {name} failed{after}: {error}{then}"))
         }
         HostEvent::TaskReleased { run, name, .. } => Some(format!("run {run}: {name} handed back")),
+        HostEvent::TaskCancelled { run, name, .. } => Some(format!("run {run}: {name} cancelled")),
         HostEvent::RunFinished { run, state, output, .. } => {
             let film = output.as_ref().and_then(|o| o.get("film")).and_then(|f| f.as_str());
             match (state, film) {
@@ -223,6 +224,7 @@ impl Observer for Bars {
         let ended = match event {
             HostEvent::TaskSucceeded { task, .. }
             | HostEvent::TaskFailed { task, .. }
+            | HostEvent::TaskCancelled { task, .. }
             | HostEvent::TaskReleased { task, .. } => self.state().bars.remove(task),
             _ => None,
         };

@@ -39,6 +39,9 @@ pub struct TravelArgs {
     /// Keep each segment's guide and mask with the run
     #[arg(long)]
     pub keep_guides: bool,
+    /// End an attempt of a task that takes longer, as `30m` or `2h`, and try it again; three such attempts fail it
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub attempt_deadline: Option<std::time::Duration>,
     /// Whose run it is
     #[arg(long, default_value = "default", value_name = "TENANT")]
     pub tenant: String,
@@ -156,7 +159,7 @@ pub struct TravelArgs {
 }
 
 /// Every flag of [`TravelArgs`]: a run that goes on takes none of them.
-pub const FILM_FLAGS: [&str; 35] = [
+pub const FILM_FLAGS: [&str; 36] = [
     "images",
     "input_images",
     "continue_from_video",
@@ -165,6 +168,7 @@ pub const FILM_FLAGS: [&str; 35] = [
     "overwrite",
     "contact_sheet",
     "keep_guides",
+    "attempt_deadline",
     "tenant",
     "resolution",
     "fps",
@@ -244,6 +248,8 @@ impl TravelArgs {
                 ten_bit: self.ten_bit,
                 ..Encode::default()
             },
+            start_at: None,
+            attempt_deadline: self.attempt_deadline,
             output: Output {
                 contact_sheet: self.contact_sheet.then(|| film.with_extension("contact-sheet.png")),
                 film,

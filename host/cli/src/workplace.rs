@@ -1,15 +1,17 @@
 //! Where a command works: the database, the files beside it, the plugins.
 
 use crate::args::Global;
-use crate::config::{Config, POOLS};
+use crate::config::Config;
+use crate::devices;
 use crate::diagnostic::Diagnostic;
 use crate::render_args::absolute;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use travel_engine::artifacts::Artifacts;
+use travel_engine::limits::PREPARE_AHEAD;
 use travel_engine::queue::{HostLock, QueueError, SqliteStore, SystemClock};
 use travel_engine::sandbox::{Manifest, Plugin, Registry, Sandbox, SandboxConfig};
-use travel_engine::{Slots, Workshop};
+use travel_engine::{Place, Workshop};
 
 /// The default plugin, which the program carries inside.
 const DEFAULT_COMPONENT: &[u8] = include_bytes!(env!("TRAVEL_DEFAULT_PLUGIN"));
@@ -81,6 +83,14 @@ impl Workplace {
         Ok(SqliteStore::open_for_submit(&self.db, Arc::new(SystemClock))?)
     }
 
+    /// The queue, to change what is in it; must exist.
+    pub fn store_to_change(&self) -> Result<SqliteStore, Diagnostic> {
+        if !self.db.exists() {
+            return Err(QueueError::Missing(self.db.clone()).into());
+        }
+        self.store_to_submit()
+    }
+
     /// The queue, to work on, and the lock that keeps other hosts away.
     pub fn store_to_work(&self) -> Result<(HostLock, SqliteStore), Diagnostic> {
         // Looked at first, so that a file that is no queue gets no lock beside it.
@@ -107,10 +117,30 @@ impl Workplace {
         Ok(Arc::new(Workshop::new(sandbox, registry, artifacts, output_dir)))
     }
 
-    /// How many tasks of each pool run at once: one, unless configured.
-    pub fn slots(&self) -> Slots {
-        let mut slots: Slots = POOLS.into_iter().map(|p| (p.to_owned(), 1)).collect();
-        slots.extend(self.config.slots.iter().map(|(pool, n)| (pool.clone(), *n)));
-        slots
+    /// Where tasks run: one slot a pool, unless configured, and the graphics cards.
+    pub fn places(&self) -> Vec<Place> {
+        let slots = |pool: &str| self.config.slots.get(pool).copied();
+        let own = ["plan", "encode"].map(|pool| Place::slots_of(pool, slots(pool).unwrap_or(1), 0));
+        let cpu = Place::slots_of("cpu", slots("cpu").unwrap_or(1), PREPARE_AHEAD);
+        let cards = match &self.config.devices {
+            Some(devices) => devices.clone(),
+            None => devices::found(),
+        };
+        let mut places = Vec::from(own);
+        places.push(cpu);
+        // Without a card that is known of, tasks for one go to slots that somebody else vouches for.
+        match (slots("gpu"), cards.is_empty()) {
+            (None, true) => places.push(Place::slots_of("gpu", 1, PREPARE_AHEAD)),
+            (Some(n), _) => places.push(Place::slots_of("gpu", n, PREPARE_AHEAD)),
+            (None, false) => {}
+        }
+        places.extend(cards.into_iter().map(|card| Place {
+            name: card.name,
+            slots: card.slots,
+            ahead: PREPARE_AHEAD,
+            memory_mb: card.memory_mb,
+            pools: card.pools,
+        }));
+        places
     }
 }

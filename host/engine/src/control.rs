@@ -12,17 +12,23 @@ const GO_ON: u8 = 0;
 const CANCEL: u8 = 1;
 const RELEASE: u8 = 2;
 const LOST: u8 = 3;
+const DEADLINE: u8 = 4;
 
 /// Why a task has to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Its run was cancelled.
+    /// It was cancelled, or its run was.
     Cancel,
     /// The host stops; the task goes back to the queue.
     Release,
     /// Somebody else has it now.
     Lost,
+    /// The attempt has taken as long as it may.
+    Deadline,
 }
+
+/// Who is told that a task no longer needs its place.
+pub type OnLeave = Box<dyn Fn(TaskId) + Send + Sync>;
 
 /// One running task.
 pub struct Control {
@@ -30,13 +36,16 @@ pub struct Control {
     task: TaskId,
     name: String,
     stop: AtomicU8,
-    stopping: Condvar,
+    changed: Condvar,
     state: Mutex<State>,
     observer: std::sync::Arc<dyn Observer>,
+    on_leave: OnLeave,
 }
 
 #[derive(Default)]
 struct State {
+    /// Whether its place is free for it.
+    may_run: bool,
     phase: Option<(&'static str, Instant)>,
     done: u64,
     total: u64,
@@ -49,13 +58,20 @@ const REPORT_EVERY: Duration = Duration::from_millis(50);
 
 impl Control {
     /// Of a task that begins.
-    pub fn new(run: RunId, task: TaskId, name: String, observer: std::sync::Arc<dyn Observer>) -> Self {
+    pub fn new(
+        run: RunId,
+        task: TaskId,
+        name: String,
+        observer: std::sync::Arc<dyn Observer>,
+        on_leave: OnLeave,
+    ) -> Self {
         Self {
+            on_leave,
             run,
             task,
             name,
             stop: AtomicU8::new(GO_ON),
-            stopping: Condvar::new(),
+            changed: Condvar::new(),
             state: Mutex::default(),
             observer,
         }
@@ -67,19 +83,43 @@ impl Control {
             Stop::Cancel => CANCEL,
             Stop::Release => RELEASE,
             Stop::Lost => LOST,
+            Stop::Deadline => DEADLINE,
         };
         let _ = self.stop.compare_exchange(GO_ON, code, Ordering::AcqRel, Ordering::Acquire);
         // Taken so that nobody between looking and waiting misses the call.
         drop(self.lock());
-        self.stopping.notify_all();
+        self.changed.notify_all();
     }
 
     /// Waits until the task has lost its claim, at most so long; whether it has.
     pub fn lost_within(&self, time: Duration) -> bool {
         let lost = || self.stopped() == Some(Stop::Lost);
-        let waited = self.stopping.wait_timeout_while(self.lock(), time, |_| !lost());
+        let waited = self.changed.wait_timeout_while(self.lock(), time, |_| !lost());
         drop(waited);
         lost()
+    }
+
+    /// Tells the task that its place is free for it.
+    pub fn let_run(&self) {
+        self.lock().may_run = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the task's place is free for it, or it has to stop.
+    pub fn await_place(&self) {
+        let state = self.lock();
+        if state.may_run || self.stopped().is_some() {
+            return;
+        }
+        drop(state);
+        self.phase("wait", 0);
+        let waited = self.changed.wait_while(self.lock(), |state| !state.may_run && self.stopped().is_none());
+        drop(waited);
+    }
+
+    /// The task no longer needs its place, though it goes on.
+    pub fn leave_place(&self) {
+        (self.on_leave)(self.task);
     }
 
     /// Why the task has to stop, if it has to.
@@ -88,6 +128,7 @@ impl Control {
             CANCEL => Some(Stop::Cancel),
             RELEASE => Some(Stop::Release),
             LOST => Some(Stop::Lost),
+            DEADLINE => Some(Stop::Deadline),
             _ => None,
         }
     }

@@ -106,6 +106,12 @@ pub enum EngineError {
     /// The work is no longer wanted.
     #[error("the work was cancelled")]
     Cancelled,
+    /// The attempt was ended because it took too long.
+    #[error("it was not done after {}, which is as long as an attempt may take", humantime::format_duration(*after))]
+    Deadline {
+        /// How long it may take.
+        after: std::time::Duration,
+    },
     /// A handler panicked: a fault of this program.
     #[error("the handler of this task crashed: {0}")]
     Crashed(String),
@@ -139,6 +145,7 @@ impl EngineError {
             Self::WrongFilm { .. } => "wrong_film",
             Self::UnknownKind(_) => "unknown_kind",
             Self::Cancelled => "cancelled",
+            Self::Deadline { .. } => "deadline",
             Self::Crashed(_) => "crashed",
             Self::Thread(_) => "thread",
         }
@@ -214,7 +221,7 @@ impl EngineError {
             Self::Generator(e) => e.is_retryable(),
             Self::Plugin(e) => e.is_retryable(),
             Self::Queue(e) => e.is_retryable(),
-            Self::WrongClip { .. } => true,
+            Self::WrongClip { .. } | Self::Deadline { .. } => true,
             _ => false,
         }
     }

@@ -1,14 +1,16 @@
 //! The host: claims tasks while it has free slots, holds them by their strings, stops when told.
 //!
-//! The loop waits for one of five signals and never polls: a task ended, the queue changed, a delayed task is due, it is
-//! time for a heartbeat, somebody wants the host to stop. Each task runs on a thread of its own, so that plugins and
-//! ffmpeg may block; that thread also settles the task with the queue before it reports back.
+//! The loop waits for one of six signals and never polls: a task ended or left its place, the queue changed, a delayed task
+//! is due, an attempt has taken too long, it is time for a heartbeat, somebody wants the host to stop. Each task runs on a
+//! thread of its own, so that plugins and ffmpeg may block; that thread also settles the task with the queue before it
+//! reports back.
 
 use crate::control::{Control, Stop};
 use crate::error::EngineError;
 use crate::limits::{QUEUE_RETRY, QUEUE_TRIES};
 use crate::observer::{HostEvent, Observer};
 use crate::settle;
+use crate::slots::{Place, Slots};
 use crate::workshop::Workshop;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use travel_queue::limits::{HEARTBEAT, SELF_FENCE};
 use travel_queue::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Incarnation, LeaseToken, NewWorker, QueueError, RunId, RunState, Store,
-    TaskId, WorkerId,
+    TaskId, TimestampMs, WorkerId,
 };
 
 /// When a host ends by itself.
@@ -44,33 +46,39 @@ pub enum Shutdown {
     Now,
 }
 
-/// How many tasks of each pool run at once.
-pub type Slots = BTreeMap<String, usize>;
-
 /// A host at work on one queue. Its maker holds the queue's lock.
 pub struct Host {
     store: Arc<dyn Store>,
     shop: Arc<Workshop>,
-    slots: Slots,
+    places: Vec<Place>,
     observer: Arc<dyn Observer>,
 }
 
 struct Running {
     control: Arc<Control>,
     token: LeaseToken,
-    pool: String,
+    deadline: Option<Instant>,
 }
 
-/// What a task's thread reports when it has settled.
-struct Ended {
-    task: TaskId,
-    settled: Result<(), QueueError>,
+/// What a host holds at one moment.
+struct Hands {
+    worker: WorkerId,
+    slots: Slots,
+    running: HashMap<TaskId, Running>,
+}
+
+/// What a task's thread reports.
+enum Report {
+    /// It goes on, and no longer needs its place.
+    Left(TaskId),
+    /// It has settled.
+    Ended { task: TaskId, settled: Result<(), QueueError> },
 }
 
 impl Host {
     /// A host that has not begun.
-    pub fn new(store: Arc<dyn Store>, shop: Arc<Workshop>, slots: Slots, observer: Arc<dyn Observer>) -> Self {
-        Self { store, shop, slots, observer }
+    pub fn new(store: Arc<dyn Store>, shop: Arc<Workshop>, places: Vec<Place>, observer: Arc<dyn Observer>) -> Self {
+        Self { store, shop, places, observer }
     }
 
     /// Works until its time has come. On an error of the queue it stops what runs; the next start takes it up again.
@@ -78,10 +86,11 @@ impl Host {
     /// # Errors
     /// A queue that fails for good, a thread that cannot be started.
     pub async fn work(&self, until: Until, mut shutdown: watch::Receiver<Shutdown>) -> Result<(), EngineError> {
-        let worker = self.begin().await?;
+        let slots = Slots::new(self.places.clone());
+        let worker = self.begin(&slots).await?;
+        let mut hands = Hands { worker, slots, running: HashMap::new() };
         let mut changes = self.store.subscribe();
         let (report, mut reports) = mpsc::unbounded_channel();
-        let mut running: HashMap<TaskId, Running> = HashMap::new();
         let mut told = Shutdown::No;
         let mut refused = 0;
         let mut fence = Instant::now();
@@ -91,7 +100,7 @@ impl Host {
             changes.mark_unchanged();
             let mut due = None;
             if told == Shutdown::No {
-                match self.fill(worker, &mut running, &report).await {
+                match self.fill(&mut hands, &report).await {
                     Ok(()) => refused = 0,
                     Err(EngineError::Queue(e)) if is_passing(&e) && refused < QUEUE_TRIES => {
                         tracing::warn!(error = %e, "no work can be claimed yet");
@@ -107,20 +116,20 @@ impl Host {
                         Err(e) => break Err(e),
                     };
                 }
-                match self.is_over(until, running.is_empty(), due.is_none()).await {
+                match self.is_over(until, hands.running.is_empty(), due.is_none()).await {
                     Ok(false) => {}
                     Ok(true) => break Ok(()),
                     Err(EngineError::Queue(e)) if is_passing(&e) => due = Some(QUEUE_RETRY),
                     Err(e) => break Err(e),
                 }
-            } else if running.is_empty() {
+            } else if hands.running.is_empty() {
                 break Ok(());
             }
+            self.stop_cancelled(&hands).await;
+            let overdue = hands.next_deadline();
             tokio::select! {
-                Some(ended) = reports.recv() => {
-                    let Ended { task, settled } = ended;
-                    running.remove(&task);
-                    if let Err(e) = settled {
+                Some(told) = reports.recv() => {
+                    if let Err(e) = hands.take_report(told) {
                         break Err(e.into());
                     }
                 }
@@ -128,29 +137,35 @@ impl Host {
                     break Err(QueueError::Closed.into());
                 },
                 () = tokio::time::sleep(due.unwrap_or(Duration::MAX)), if due.is_some() => {}
-                _ = heartbeat.tick() => self.beat(worker, &running, &mut fence).await,
+                () = tokio::time::sleep_until(overdue.unwrap_or_else(Instant::now).into()), if overdue.is_some() => {
+                    hands.stop_overdue();
+                }
+                _ = heartbeat.tick() => self.beat(worker, &hands.running, &mut fence).await,
                 _ = shutdown.changed() => {
                     let wish = *shutdown.borrow_and_update();
                     if wish > told {
                         told = wish;
                         let now = told == Shutdown::Now;
-                        self.observer.tell(&HostEvent::Stopping { running: running.len(), now });
+                        self.observer.tell(&HostEvent::Stopping { running: hands.running.len(), now });
                         if now {
-                            running.values().for_each(|r| r.control.stop(Stop::Release));
+                            hands.running.values().for_each(|r| r.control.stop(Stop::Release));
+                        } else {
+                            hands.release_prepared();
                         }
                     }
                 }
             }
         };
-        running.values().for_each(|r| r.control.stop(Stop::Release));
+        hands.running.values().for_each(|r| r.control.stop(Stop::Release));
         drop(report);
+        drop(hands);
         while reports.recv().await.is_some() {}
         result
     }
 
     /// Registers this start of the host and takes back what an earlier one left.
-    async fn begin(&self) -> Result<WorkerId, EngineError> {
-        let capacity = serde_json::json!(self.slots);
+    async fn begin(&self, slots: &Slots) -> Result<WorkerId, EngineError> {
+        let capacity = slots.capacity();
         let recovered = self
             .ask(move |store| {
                 let worker = store.register_worker(NewWorker {
@@ -166,52 +181,83 @@ impl Host {
         Ok(worker)
     }
 
-    /// Claims until no slot is free or nothing is ready.
-    async fn fill(
-        &self,
-        worker: WorkerId,
-        running: &mut HashMap<TaskId, Running>,
-        report: &mpsc::UnboundedSender<Ended>,
-    ) -> Result<(), EngineError> {
-        loop {
-            let used = |pool: &String| running.values().filter(|r| r.pool == *pool).count();
-            let free: Vec<String> =
-                self.slots.iter().filter(|(pool, n)| used(pool) < **n).map(|(pool, _)| pool.clone()).collect();
-            if free.is_empty() {
-                return Ok(());
+    /// Claims until no place has room or nothing is ready.
+    async fn fill(&self, hands: &mut Hands, report: &mpsc::UnboundedSender<Report>) -> Result<(), EngineError> {
+        'again: loop {
+            let waiting = self.waiting(hands).await?;
+            for wish in hands.slots.wishes(&waiting) {
+                let request =
+                    ClaimRequest { worker: hands.worker, pools: wish.pools.clone(), affinity: wish.affinity.clone() };
+                let Some(claimed) = self.ask(move |store| store.claim(request)).await? else { continue };
+                let (task, token) = (claimed.task, claimed.token);
+                let deadline = claimed.deadline.and_then(|d| Instant::now().checked_add(d));
+                let affinity = claimed.affinity.clone();
+                let may_run = hands.slots.take(wish.place, task, &claimed.pool, affinity.as_deref());
+                let control = self.start(claimed, report.clone())?;
+                if may_run {
+                    control.let_run();
+                }
+                hands.running.insert(task, Running { control, token, deadline });
+                // What one place has taken changes what others should ask for.
+                continue 'again;
             }
-            let request = ClaimRequest::new(worker, free);
-            let Some(claimed) = self.ask(move |store| store.claim(request)).await? else { return Ok(()) };
-            let control =
-                Arc::new(Control::new(claimed.run, claimed.task, claimed.name.clone(), Arc::clone(&self.observer)));
-            let task = claimed.task;
-            let hold = Running { control: Arc::clone(&control), token: claimed.token, pool: claimed.pool.clone() };
-            self.start(claimed, control, report.clone())?;
-            running.insert(task, hold);
+            return Ok(());
         }
     }
 
-    fn start(
-        &self,
-        claimed: Claimed,
-        control: Arc<Control>,
-        report: mpsc::UnboundedSender<Ended>,
-    ) -> Result<(), EngineError> {
+    /// How long the next task of each pool has waited, as far as places have a choice.
+    async fn waiting(&self, hands: &Hands) -> Result<BTreeMap<String, Duration>, EngineError> {
+        let pools = hands.slots.contested();
+        if pools.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        self.ask(move |store| {
+            let since = store.waiting(&pools)?;
+            let waited = |(pool, since): (String, Option<TimestampMs>)| Some((pool, since?.until(now())));
+            Ok(pools.into_iter().zip(since).filter_map(waited).collect())
+        })
+        .await
+    }
+
+    fn start(&self, claimed: Claimed, report: mpsc::UnboundedSender<Report>) -> Result<Arc<Control>, EngineError> {
         let (store, shop, observer) = (Arc::clone(&self.store), Arc::clone(&self.shop), Arc::clone(&self.observer));
+        let left = report.clone();
+        // The host outlives its tasks: it waits for every report before it returns.
+        let on_leave = Box::new(move |task| drop(left.send(Report::Left(task))));
+        let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
+        let control = Arc::new(Control::new(run, task, name, Arc::clone(&observer), on_leave));
+        let held = Arc::clone(&control);
         let work = move || {
             // Whatever happens to this thread, the host learns that it has ended.
             let settled = catch_unwind(AssertUnwindSafe(|| {
-                settle::run(&claimed, store.as_ref(), &shop, &control, observer.as_ref())
+                settle::run(&claimed, store.as_ref(), &shop, &held, observer.as_ref())
             }));
             let settled = settled.unwrap_or(Err(QueueError::Closed));
-            // The host outlives its tasks: it waits for every report before it returns.
-            let _ = report.send(Ended { task: claimed.task, settled });
+            drop(held);
+            let _ = report.send(Report::Ended { task, settled });
         };
         std::thread::Builder::new()
             .name("task".to_owned())
             .spawn(work)
-            .map(drop)
+            .map(|_| control)
             .map_err(|e| EngineError::Thread(e.to_string()))
+    }
+
+    /// Stops what somebody cancelled, as soon as the queue tells of it.
+    async fn stop_cancelled(&self, hands: &Hands) {
+        if hands.running.is_empty() {
+            return;
+        }
+        let worker = hands.worker;
+        match self.ask(move |store| store.stopping(worker)).await {
+            Ok(tasks) => {
+                for held in tasks.iter().filter_map(|task| hands.running.get(task)) {
+                    held.control.stop(Stop::Cancel);
+                }
+            }
+            // The heartbeat tells the same, a little later.
+            Err(e) => tracing::debug!(error = %e, "the queue was not asked for cancellations"),
+        }
     }
 
     /// Renews all leases at once; stops what was cancelled or lost, and everything when the queue cannot be reached for
@@ -279,6 +325,48 @@ impl Host {
             .await
             .map_err(|e| EngineError::Crashed(e.to_string()))?
             .map_err(EngineError::from)
+    }
+}
+
+impl Hands {
+    fn take_report(&mut self, report: Report) -> Result<(), QueueError> {
+        let settled = match report {
+            Report::Left(task) => {
+                self.slots.leave(task);
+                Ok(())
+            }
+            Report::Ended { task, settled } => {
+                self.slots.end(task);
+                self.running.remove(&task);
+                settled
+            }
+        };
+        while let Some(task) = self.slots.start_next() {
+            if let Some(held) = self.running.get(&task) {
+                held.control.let_run();
+            }
+        }
+        settled
+    }
+
+    /// Hands back what waits for a place that it will not get.
+    fn release_prepared(&self) {
+        for held in self.slots.prepared().iter().filter_map(|task| self.running.get(task)) {
+            held.control.stop(Stop::Release);
+        }
+    }
+
+    /// When the next attempt has taken too long; those that were told so are not waited for.
+    fn next_deadline(&self) -> Option<Instant> {
+        let told = |held: &&Running| held.control.stopped().is_none();
+        self.running.values().filter(told).filter_map(|held| held.deadline).min()
+    }
+
+    fn stop_overdue(&self) {
+        let now = Instant::now();
+        for held in self.running.values().filter(|held| held.deadline.is_some_and(|at| at <= now)) {
+            held.control.stop(Stop::Deadline);
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`submit`] | from a user's wishes to a run in the queue |
 //! | [`workshop`] | what handlers share: plugins, files, the output folder |
 //! | [`host`] | the loop: claim, hold, stop |
+//! | [`slots`] | which task may start where |
 //! | [`control`] | a running task's stop flag, progress and phases |
 //! | [`observer`] | what a host tells while it works |
 //! | [`error`] | what can go wrong |
@@ -26,15 +27,17 @@ pub mod observer;
 pub mod planning;
 mod rehearsal;
 mod settle;
+pub mod slots;
 pub mod spec;
 pub mod submit;
 pub mod task;
 pub mod workshop;
 
 pub use error::EngineError;
-pub use host::{Host, Shutdown, Slots, Until};
+pub use host::{Host, Shutdown, Until};
 pub use observer::{HostEvent, Observer};
 pub use planning::Planned;
+pub use slots::Place;
 pub use spec::{Output, Post, RunSpec};
 pub use submit::{Prepared, RunRequest};
 pub use workshop::Workshop;

@@ -21,4 +21,13 @@ pub const QUEUE_TRIES: u32 = 60;
 pub const SHEET: (u32, u32, u32) = (6, 5, 240);
 
 /// Largest number of slots of one pool.
-pub const MAX_SLOTS: usize = 64;
+pub const MAX_SLOTS: u32 = 64;
+
+/// How often in a row a place takes a task because its model is loaded, before it takes whatever is next.
+pub const MAX_STREAK: u32 = 12;
+
+/// How long a task that does not fit waits before room is made for it.
+pub const RESERVE_AFTER: Duration = Duration::from_secs(60);
+
+/// Tasks that a place of a generator's pool claims beyond those that it runs, to prepare them meanwhile.
+pub const PREPARE_AHEAD: u32 = 1;

@@ -34,7 +34,7 @@ pub enum HostEvent {
         task: TaskId,
         /// Its name in the run.
         name: String,
-        /// What it does at present: `plan`, `guide`, `generate`, `verify`, `post`, `measure`, `stitch`, `contact-sheet`, `store`.
+        /// What it does at present: `plan`, `guide`, `wait` (for its slot), `generate`, `verify`, `post`, `measure`, `stitch`, `contact-sheet`, `store`.
         phase: &'static str,
         /// Units done of the phase, usually frames.
         done: u64,
@@ -66,6 +66,15 @@ pub enum HostEvent {
         error: String,
         /// Whether it will be tried again.
         retrying: bool,
+    },
+    /// A task was stopped, because somebody cancelled it or its run.
+    TaskCancelled {
+        /// Its run.
+        run: RunId,
+        /// Its number.
+        task: TaskId,
+        /// Its name in the run.
+        name: String,
     },
     /// A task was handed back unfinished, because the host stops.
     TaskReleased {

@@ -33,6 +33,10 @@ pub(crate) fn run(
     let settled = match (handled, control.stopped()) {
         (Ok(done), _) => succeed(claimed, done, store, control, observer),
         (Err(_), Some(Stop::Lost)) => Ok(RunState::Active),
+        (Err(e), Some(Stop::Deadline)) if e.is_cancelled() => {
+            let e = EngineError::Deadline { after: claimed.deadline.unwrap_or_default() };
+            fail(claimed, &e, store, control, observer)
+        }
         (Err(e), Some(Stop::Release)) if e.is_cancelled() => patiently(control, || store.release(task, claimed.token))
             .map(|()| {
                 observer.tell(&HostEvent::TaskReleased { run, task, name: name.clone() });
@@ -68,6 +72,10 @@ fn succeed(
         ..Finish::new(claimed.task, claimed.token, done.output)
     };
     let finished = patiently(control, || store.succeed(finish.clone()))?;
+    if finished.state == TaskState::Cancelled {
+        tell_cancelled(claimed, observer);
+        return Ok(finished.run_state);
+    }
     let emitted = finished.emitted.into_iter().map(|e| e.name).collect();
     let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
     observer.tell(&HostEvent::TaskSucceeded { run, task, name, emitted });
@@ -86,15 +94,24 @@ fn fail(
     let failure =
         Failure { task: claimed.task, token: claimed.token, code: error.code().to_owned(), error: text.clone(), retry };
     let failed = patiently(control, || store.fail(failure.clone()))?;
+    if failed.state == TaskState::Cancelled {
+        tell_cancelled(claimed, observer);
+        return Ok(failed.run_state);
+    }
     observer.tell(&HostEvent::TaskFailed {
         run: claimed.run,
         task: claimed.task,
         name: claimed.name.clone(),
         code: error.code().to_owned(),
         error: text,
-        retrying: failed.state == TaskState::Scheduled,
+        retrying: !failed.state.is_final(),
     });
     Ok(failed.run_state)
+}
+
+fn tell_cancelled(claimed: &Claimed, observer: &dyn Observer) {
+    let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
+    observer.tell(&HostEvent::TaskCancelled { run, task, name });
 }
 
 /// Tells the queue, again and again while it is only busy: minutes of work depend on it. Heartbeats go on meanwhile.

@@ -42,6 +42,9 @@ pub struct RunSpec {
     pub encode: Encode,
     /// Where the film goes.
     pub output: Output,
+    /// Seconds that one attempt of a task may take; not limited when missing.
+    #[serde(default)]
+    pub attempt_deadline_s: Option<u64>,
 }
 
 /// An input image.

@@ -15,12 +15,13 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use travel::wishes::Wishes;
 use travel::{Dims, Rate, Role};
 use travel_artifacts::{Artifacts, Stored};
 use travel_media::{Encode, Watch};
 use travel_queue::limits::MAX_NAME_CHARS;
-use travel_queue::{ArtifactHash, NewRun, NewTask, SlotArtifact, Store, Submitted};
+use travel_queue::{ArtifactHash, NewRun, NewTask, SlotArtifact, Store, Submitted, TimestampMs};
 use travel_sandbox::{CallContext, Plugin, Registry};
 
 /// What a user wishes.
@@ -54,6 +55,10 @@ pub struct RunRequest {
     pub encode: Encode,
     /// Where the film goes.
     pub output: Output,
+    /// Not started before.
+    pub start_at: Option<TimestampMs>,
+    /// How long one attempt of a task may take.
+    pub attempt_deadline: Option<Duration>,
 }
 
 /// A request that was judged and can be submitted.
@@ -234,9 +239,11 @@ impl Prepared {
             post: request.post,
             encode: request.encode,
             output: request.output,
+            attempt_deadline_s: request.attempt_deadline.map(|d| d.as_secs().max(1)),
         };
         let spec = serde_json::to_value(&spec).map_err(|e| EngineError::Stored(e.to_string()))?;
-        let run = NewRun { idem_key: request.idem_key, ..NewRun::new(request.tenant, request.name, spec) }.task(task);
+        let new = NewRun::new(request.tenant, request.name, spec);
+        let run = NewRun { idem_key: request.idem_key, start_at: request.start_at, ..new }.task(task);
         Ok(store.submit(run)?)
     }
 }

@@ -1,5 +1,9 @@
 //! Taking work: workers, claims and the heartbeats that keep them.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -35,8 +39,23 @@ pub struct NewWorker {
     pub incarnation: Incarnation,
     /// The machine's name, for people.
     pub host: String,
-    /// What it has, for people, such as `{"gpu0.vram_mb": 24000, "cpu": 2}`.
-    pub capacity: Value,
+    /// What it offers.
+    pub capacity: Capacity,
+}
+
+/// What a worker offers; who asks why a task does not run is told by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// The pools that it claims from, and how many tasks of each it runs at once.
+    #[serde(default)]
+    pub pools: BTreeMap<String, u32>,
+}
+
+impl Capacity {
+    /// So many places in each pool.
+    pub fn of(pools: impl IntoIterator<Item = (impl Into<String>, u32)>) -> Self {
+        Self { pools: pools.into_iter().map(|(pool, places)| (pool.into(), places)).collect() }
+    }
 }
 
 /// A wish for work.
@@ -46,8 +65,8 @@ pub struct ClaimRequest {
     pub worker: WorkerId,
     /// Pools with a free place, most wanted first.
     pub pools: Vec<String>,
-    /// What the worker has loaded: near the head of the lane, a task of equal priority and this
-    /// affinity goes first. A worker that wants to be fair leaves it out now and then.
+    /// What the worker has loaded: a task of this affinity goes before others of its lane that are not more urgent, and
+    /// its lane before one whose turn it is a little earlier. A worker that wants to be fair leaves it out now and then.
     pub affinity: Option<String>,
 }
 
@@ -94,6 +113,8 @@ pub struct Claimed {
     pub lost: u32,
     /// Until when the claim holds without a heartbeat.
     pub lease_until: TimestampMs,
+    /// How long the attempt may take.
+    pub deadline: Option<Duration>,
     /// What it waited for, in the order in which those tasks were added.
     pub parents: Vec<Parent>,
 }
@@ -131,7 +152,7 @@ pub struct Beat {
 pub enum BeatAnswer {
     /// Go on; the lease was renewed.
     Continue,
-    /// Stop, and answer with a failure: the run was cancelled. The lease was renewed.
+    /// Stop, and answer with a failure: the task was cancelled. The lease was renewed.
     Cancel,
     /// Stop, and do not answer: the task is no longer this worker's.
     Lost,

@@ -1,8 +1,9 @@
 //! Where the present comes from. A store is given a clock when it is opened and takes every time
 //! that it writes from there, so tests decide what time it is.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::ids::TimestampMs;
 
@@ -12,15 +13,18 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> TimestampMs;
 }
 
-/// The machine's wall clock.
+/// The machine's wall clock as it stood when this process first asked, and steady from then on: leases and delays must
+/// not run out, or never end, because somebody sets the clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> TimestampMs {
+        static START: OnceLock<(SystemTime, Instant)> = OnceLock::new();
+        let (wall, steady) = START.get_or_init(|| (SystemTime::now(), Instant::now()));
         // A clock set before 1970 reads as 1970: stored times then lag, nothing breaks.
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        TimestampMs(0).after(since)
+        let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        TimestampMs(0).after(since.saturating_add(steady.elapsed()))
     }
 }
 

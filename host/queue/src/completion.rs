@@ -131,9 +131,11 @@ pub struct Cancelled {
     pub stopped: Vec<TaskId>,
     /// Tasks that run and were asked to stop.
     pub stopping: Vec<TaskId>,
+    /// Tasks that were skipped because they needed a stopped one.
+    pub skipped: Vec<TaskId>,
 }
 
-/// Answer to a retry of a run.
+/// Answer to a retry of a run or a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Revived {
     /// The run.

@@ -59,6 +59,33 @@ pub enum QueueError {
         /// Tasks that have not stopped.
         running: u32,
     },
+    /// Only what is over without a result can be done again.
+    #[error("task {task} is {state}: only a failed, cancelled or skipped task can be retried")]
+    NotOver {
+        /// The task.
+        task: TaskId,
+        /// Where it stands.
+        state: TaskState,
+    },
+    /// The task would be skipped again at once.
+    #[error("task {task} needs task {parent}, which has no result: retry that one, and this one follows")]
+    ParentFirst {
+        /// The task.
+        task: TaskId,
+        /// What it needs.
+        parent: TaskId,
+    },
+    /// A file system on which a database of this kind is not safe.
+    #[error(
+        "the queue database {} lies on a network file system ({kind}), where its locks and its log are not safe: keep it on a local disk",
+        path.display()
+    )]
+    NetworkDisk {
+        /// The database.
+        path: PathBuf,
+        /// Which file system.
+        kind: String,
+    },
     /// Something handed in breaks a rule.
     #[error("{what} is not acceptable: {why}")]
     Invalid {
@@ -249,6 +276,9 @@ impl QueueError {
             Self::IncarnationUsed(_) => "queue_incarnation_used",
             Self::UnknownParent { .. } => "queue_unknown_parent",
             Self::StillStopping { .. } => "queue_still_stopping",
+            Self::NotOver { .. } => "queue_not_over",
+            Self::ParentFirst { .. } => "queue_parent_first",
+            Self::NetworkDisk { .. } => "queue_network_disk",
             Self::Invalid { .. } => "queue_invalid",
             Self::ArtifactMismatch { .. } => "queue_artifact_mismatch",
             Self::WrongMode { .. } => "queue_wrong_mode",

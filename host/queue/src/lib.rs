@@ -11,8 +11,10 @@
 //! | [`claim`] | taking work: workers, claims, heartbeats |
 //! | [`completion`] | giving work back: success, failure, and their outcomes |
 //! | [`view`] | what a reader sees |
+//! | [`control`] | what an operator does: pausing, explaining, repairing, pruning |
 //! | [`ids`], [`state`] | the newtypes and the closed sets of states |
 //! | [`mod@backoff`], [`clock`], [`limits`] | time: delays, its source, every number |
+//! | [`disk`] | which file system lies beneath, and how much room |
 //! | [`host_lock`] | one working host a database |
 //! | [`sqlite`] | the database |
 
@@ -20,6 +22,8 @@ pub mod backoff;
 pub mod claim;
 pub mod clock;
 pub mod completion;
+pub mod control;
+pub mod disk;
 mod error;
 pub mod host_lock;
 pub mod ids;
@@ -31,14 +35,16 @@ pub mod submission;
 pub mod view;
 
 pub use backoff::backoff;
-pub use claim::{Beat, BeatAnswer, ClaimRequest, Claimed, Incarnation, NewWorker, Parent};
+pub use claim::{Beat, BeatAnswer, Capacity, ClaimRequest, Claimed, Incarnation, NewWorker, Parent};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use completion::{Cancelled, EmittedTask, Failed, Failure, Finish, Finished, NewEvent, Recovered, Retry, Revived};
+pub use control::{Explanation, OpenParent, Paused, PrunePolicy, Pruned, Reason, Repair, StoreStats};
+pub use disk::Disk;
 pub use error::{Cause, QueueError, Result};
 pub use host_lock::HostLock;
 pub use ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerId};
 pub use sqlite::SqliteStore;
 pub use state::{AttemptOutcome, EventKind, OnDepFailure, RunState, TaskState};
-pub use store::Store;
+pub use store::{Store, Trial};
 pub use submission::{LaneSettings, NewRun, NewTask, SlotArtifact, Submitted};
 pub use view::{ArtifactRef, AttemptView, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};

@@ -40,8 +40,9 @@ pub const MAX_WEIGHT: u32 = 10_000;
 /// millisecond never rounds down to nothing.
 pub const VTIME_PER_MS: i64 = 10_000;
 
-/// How far down its lane a claim looks for a task that suits what the worker has loaded.
-pub const AFFINITY_WINDOW: u32 = 8;
+/// How much further on than the lane whose turn it is another one may be, to be served first because it has a task for
+/// what is loaded: five minutes of work at the default weight. What it gets too early it waits for afterwards.
+pub const AFFINITY_SLACK_VTIME: i64 = 300_000 * VTIME_PER_MS / DEFAULT_WEIGHT as i64;
 
 /// Waiting operations that the writer commits together at most.
 pub const BATCH_OPS: usize = 256;
@@ -67,6 +68,12 @@ pub const JOURNAL_SIZE_LIMIT: u64 = 64 * 1024 * 1024;
 /// Rows that one read returns at most, whatever was asked for: a long read holds up checkpoints.
 pub const MAX_ROWS: u32 = 10_000;
 
+/// Open parents that an explanation names; the rest is counted.
+pub const EXPLAIN_PARENTS: u32 = 3;
+
+/// Runs that one transaction forgets at most: who claims meanwhile waits for no more than these.
+pub const PRUNE_BATCH: u32 = 50;
+
 /// Characters of a name (run, task, tenant, pool, slot, kind).
 pub const MAX_NAME_CHARS: usize = 200;
 
@@ -76,5 +83,5 @@ pub const MAX_PAYLOAD_BYTES: usize = 16 * 1024 * 1024;
 /// Characters of an error text that are kept; the rest is cut off.
 pub const MAX_ERROR_CHARS: usize = 8_000;
 
-/// Tasks that one submission or one finish may add.
-pub const MAX_NEW_TASKS: usize = 10_000;
+/// Tasks that one submission or one finish may add: ten thousand segments and what joins them.
+pub const MAX_NEW_TASKS: usize = 10_100;

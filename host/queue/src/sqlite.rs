@@ -8,16 +8,22 @@ mod check;
 mod claim;
 mod columns;
 mod connection;
+mod explain;
 mod fault;
 mod finish;
 mod ledger;
 mod migration;
 mod parcel;
+mod pause;
+mod prune;
 mod read_runs;
 mod read_tasks;
 mod readers;
 mod recover;
+mod repair;
+mod retry;
 mod share;
+mod stats;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -30,14 +36,15 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use self::readers::Readers;
-use self::writer::{Effect, Writer};
+use self::writer::{Effect, Tx, Writer};
 use crate::claim::{Beat, BeatAnswer, ClaimRequest, Claimed, NewWorker};
 use crate::clock::{Clock, SystemClock};
 use crate::completion::{Cancelled, Failed, Failure, Finish, Finished, Recovered, Revived};
+use crate::control::{Explanation, Paused, PrunePolicy, Pruned, Repair, StoreStats};
 use crate::error::{QueueError, Result};
 use crate::ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerId};
 use crate::limits::MAX_WEIGHT;
-use crate::store::Store;
+use crate::store::{Store, Trial};
 use crate::submission::{LaneSettings, NewRun, Submitted};
 use crate::view::{ArtifactRef, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};
 
@@ -67,6 +74,7 @@ pub struct SqliteStore {
     writer: Writer,
     mode: Mode,
     path: Arc<PathBuf>,
+    clock: Arc<dyn Clock>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -105,8 +113,8 @@ impl SqliteStore {
             }
         };
         let readers = Readers::open(Arc::clone(&path))?;
-        let writer = Writer::start(connection, Arc::clone(&path), clock, epoch)?;
-        Ok(Self { readers, writer, mode, path })
+        let writer = Writer::start(connection, Arc::clone(&path), Arc::clone(&clock), epoch)?;
+        Ok(Self { readers, writer, mode, path, clock })
     }
 
     /// The database's file.
@@ -141,6 +149,17 @@ fn raise_epoch(connection: &Connection, path: &Path) -> Result<i64> {
         .map_err(|error| fault::translate(error, path))
 }
 
+/// Does the work, and takes it back when it was only to be tried; what it answered stays.
+fn tried<T>(tx: &Tx<'_>, trial: Trial, work: impl FnOnce(&Tx<'_>) -> fault::Outcome<T>) -> fault::Outcome<T> {
+    tx.sql.execute_batch("SAVEPOINT trial")?;
+    let answer = work(tx);
+    tx.sql.execute_batch(match (&answer, trial) {
+        (Ok(_), Trial::Real) => "RELEASE trial",
+        _ => "ROLLBACK TO trial; RELEASE trial",
+    })?;
+    answer
+}
+
 impl Store for SqliteStore {
     fn submit(&self, run: NewRun) -> Result<Submitted> {
         self.require(Mode::Submit, "submitting")?;
@@ -151,7 +170,7 @@ impl Store for SqliteStore {
     fn register_worker(&self, worker: NewWorker) -> Result<WorkerId> {
         self.require(Mode::Work, "registering a worker")?;
         parcel::name("a worker's incarnation", worker.incarnation.as_str())?;
-        let capacity = parcel::payload("a worker's capacity", &worker.capacity)?;
+        let capacity = parcel::payload("a worker's capacity", &serde_json::json!(worker.capacity))?;
         self.writer.call(Effect::State, move |tx| claim::register(tx, &worker, &capacity))
     }
 
@@ -208,7 +227,42 @@ impl Store for SqliteStore {
 
     fn retry_run(&self, run: RunId) -> Result<Revived> {
         self.require(Mode::Submit, "retrying a run")?;
-        self.writer.call(Effect::State, move |tx| cancel::retry_run(tx, run))
+        self.writer.call(Effect::State, move |tx| retry::retry_run(tx, run))
+    }
+
+    fn cancel_task(&self, task: TaskId) -> Result<Cancelled> {
+        self.require(Mode::Submit, "cancelling a task")?;
+        self.writer.call(Effect::State, move |tx| cancel::cancel_task(tx, task))
+    }
+
+    fn retry_task(&self, task: TaskId) -> Result<Revived> {
+        self.require(Mode::Submit, "retrying a task")?;
+        self.writer.call(Effect::State, move |tx| retry::retry_task(tx, task))
+    }
+
+    fn pause_run(&self, run: RunId) -> Result<Paused> {
+        self.require(Mode::Submit, "pausing a run")?;
+        self.writer.call(Effect::State, move |tx| pause::pause_run(tx, run))
+    }
+
+    fn resume_run(&self, run: RunId) -> Result<Paused> {
+        self.require(Mode::Submit, "resuming a run")?;
+        self.writer.call(Effect::State, move |tx| pause::resume_run(tx, run))
+    }
+
+    fn set_pool_paused(&self, pool: &str, paused: bool) -> Result<()> {
+        self.require(Mode::Submit, "pausing a pool")?;
+        parcel::name("a pool's name", pool)?;
+        let pool = pool.to_owned();
+        self.writer.call(Effect::State, move |tx| pause::set_pool_paused(tx, &pool, paused))
+    }
+
+    fn stopping(&self, worker: WorkerId) -> Result<Vec<TaskId>> {
+        self.readers.read(|sql| claim::stopping(sql, worker))
+    }
+
+    fn waiting(&self, pools: &[String]) -> Result<Vec<Option<TimestampMs>>> {
+        self.readers.read(|sql| claim::waiting(sql, pools))
     }
 
     fn set_weight(&self, tenant: &str, weight: u32) -> Result<()> {
@@ -265,6 +319,33 @@ impl Store for SqliteStore {
 
     fn lanes(&self) -> Result<Vec<LaneView>> {
         self.readers.read(share::lanes)
+    }
+
+    fn paused_pools(&self) -> Result<Vec<String>> {
+        self.readers.read(share::paused_pools)
+    }
+
+    fn explain(&self, task: TaskId) -> Result<Explanation> {
+        self.readers.read(|sql| explain::explain(sql, task, self.clock.now()))
+    }
+
+    fn repair(&self, trial: Trial) -> Result<Vec<Repair>> {
+        self.require(Mode::Submit, "repairing")?;
+        self.writer.call(Effect::State, move |tx| tried(tx, trial, repair::repair))
+    }
+
+    fn prune(&self, policy: &PrunePolicy, trial: Trial) -> Result<Pruned> {
+        self.require(Mode::Submit, "pruning")?;
+        let policy = policy.clone();
+        self.writer.call(Effect::State, move |tx| prune::prune(tx, &policy, trial))
+    }
+
+    fn backup(&self, to: &Path) -> Result<()> {
+        prune::backup(&self.path, to)
+    }
+
+    fn stats(&self) -> Result<StoreStats> {
+        self.readers.read(|sql| stats::stats(sql, &self.path))
     }
 
     fn check(&self) -> Result<Vec<Finding>> {

@@ -40,8 +40,10 @@ words! {
     TaskState {
         /// Waits for parents.
         Blocked = "blocked",
-        /// Waits for a time (a retry's delay).
+        /// Waits for a time: a retry's delay, or the start that was asked for.
         Scheduled = "scheduled",
+        /// Would be ready or scheduled, but somebody paused its run.
+        Paused = "paused",
         /// May be claimed.
         Ready = "ready",
         /// Claimed by a worker.
@@ -50,7 +52,7 @@ words! {
         Succeeded = "succeeded",
         /// Given up; see its error.
         Failed = "failed",
-        /// Stopped because somebody cancelled the run.
+        /// Stopped because somebody cancelled it or its run.
         Cancelled = "cancelled",
         /// Never started, because a parent was given up.
         Skipped = "skipped",
@@ -61,6 +63,11 @@ impl TaskState {
     /// Whether the task will not run again unless its run is retried.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Skipped)
+    }
+
+    /// Whether the task is over and children can go by what it made.
+    pub const fn has_result(self) -> bool {
+        matches!(self, Self::Succeeded)
     }
 }
 
@@ -73,7 +80,7 @@ words! {
         Succeeded = "succeeded",
         /// No task is open and at least one failed.
         Failed = "failed",
-        /// No task is open because the run was cancelled.
+        /// No task is open, because the run was cancelled, or some of its tasks were and none failed.
         Cancelled = "cancelled",
     }
 }
@@ -117,8 +124,12 @@ words! {
         RunCancelling = "run_cancelling",
         /// The run's last open task closed after a cancellation.
         RunCancelled = "run_cancelled",
-        /// The run was set going again.
+        /// The run, or some task of it, was set going again.
         RunRevived = "run_revived",
+        /// The run was paused: what runs goes on, nothing starts.
+        RunPaused = "run_paused",
+        /// The run was resumed.
+        RunResumed = "run_resumed",
         /// A task was added while the run was going.
         TaskAdded = "task_added",
         /// A worker took the task.

@@ -4,14 +4,26 @@
 //! through `spawn_blocking`. Each is one transaction: after an error nothing was changed. Times
 //! come from the clock that the store was opened with.
 
+use std::path::Path;
+
 use tokio::sync::watch;
 
 use crate::claim::{Beat, BeatAnswer, ClaimRequest, Claimed, NewWorker};
 use crate::completion::{Cancelled, Failed, Failure, Finish, Finished, Recovered, Revived};
+use crate::control::{Explanation, Paused, PrunePolicy, Pruned, Repair, StoreStats};
 use crate::error::Result;
 use crate::ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerId};
 use crate::submission::{LaneSettings, NewRun, Submitted};
 use crate::view::{ArtifactRef, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};
+
+/// Whether an operation is carried out or only tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trial {
+    /// Nothing is changed.
+    Dry,
+    /// It is done.
+    Real,
+}
 
 /// The queue.
 pub trait Store: Send + Sync {
@@ -63,6 +75,29 @@ pub trait Store: Send + Sync {
     /// attempts. What succeeded stays as it is.
     fn retry_run(&self, run: RunId) -> Result<Revived>;
 
+    /// Cancels one task; what needs its result is skipped. One that runs is asked to stop.
+    fn cancel_task(&self, task: TaskId) -> Result<Cancelled>;
+
+    /// Sets one task going again that is over without a result, and what was skipped for its sake. Fails with
+    /// [`crate::QueueError::NotOver`], or with [`crate::QueueError::ParentFirst`] when it would be skipped again.
+    fn retry_task(&self, task: TaskId) -> Result<Revived>;
+
+    /// Holds back what has not started of a run; what runs goes on.
+    fn pause_run(&self, run: RunId) -> Result<Paused>;
+
+    /// Lets a paused run go on.
+    fn resume_run(&self, run: RunId) -> Result<Paused>;
+
+    /// Closes or opens a pool for everybody; what runs goes on.
+    fn set_pool_paused(&self, pool: &str, paused: bool) -> Result<()>;
+
+    /// Of the tasks that a worker runs, those that were asked to stop: what it asks when the queue has changed, so that
+    /// nobody waits for a heartbeat.
+    fn stopping(&self, worker: WorkerId) -> Result<Vec<TaskId>>;
+
+    /// For each pool, since when the longest waiting of its lanes' next tasks waits; `None` when nothing there may start.
+    fn waiting(&self, pools: &[String]) -> Result<Vec<Option<TimestampMs>>>;
+
     /// Sets a tenant's weight in the fair share, 1 to [`crate::limits::MAX_WEIGHT`]; the tenant is
     /// made when it is new.
     fn set_weight(&self, tenant: &str, weight: u32) -> Result<()>;
@@ -100,6 +135,25 @@ pub trait Store: Send + Sync {
 
     /// Every tenant's place in every pool.
     fn lanes(&self) -> Result<Vec<LaneView>>;
+
+    /// Pools that were paused.
+    fn paused_pools(&self) -> Result<Vec<String>>;
+
+    /// Why a task is where it is.
+    fn explain(&self, task: TaskId) -> Result<Explanation>;
+
+    /// Brings counters and states in order with what they count. With [`Trial::Dry`] it only tells what it would do.
+    fn repair(&self, trial: Trial) -> Result<Vec<Repair>>;
+
+    /// Forgets some runs that the policy names; call it until it names none. With [`Trial::Dry`] it only counts all of them
+    /// (but for the files that would be left over).
+    fn prune(&self, policy: &PrunePolicy, trial: Trial) -> Result<Pruned>;
+
+    /// Writes a whole copy of one moment of the database to a new file, while others go on.
+    fn backup(&self, to: &Path) -> Result<()>;
+
+    /// Sizes and counts.
+    fn stats(&self) -> Result<StoreStats>;
 
     /// Looks for broken rules: counters against states and edges, and the file itself. Reads the
     /// whole database.

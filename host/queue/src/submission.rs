@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::ids::{ArtifactHash, RunId};
+use crate::ids::{ArtifactHash, RunId, TimestampMs};
 use crate::limits;
 use crate::state::OnDepFailure;
 
@@ -20,6 +20,8 @@ pub struct NewRun {
     pub idem_key: Option<String>,
     /// What was asked for; opaque here, handed out again with every claim.
     pub spec: Value,
+    /// Its first tasks are not started before.
+    pub start_at: Option<TimestampMs>,
     /// The first tasks, parents before children.
     pub tasks: Vec<NewTask>,
 }
@@ -27,7 +29,7 @@ pub struct NewRun {
 impl NewRun {
     /// A run without an idempotency key and without tasks.
     pub fn new(tenant: impl Into<String>, name: impl Into<String>, spec: Value) -> Self {
-        Self { tenant: tenant.into(), name: name.into(), idem_key: None, spec, tasks: Vec::new() }
+        Self { tenant: tenant.into(), name: name.into(), idem_key: None, spec, start_at: None, tasks: Vec::new() }
     }
 
     /// The run with `key` as its idempotency key.
@@ -64,6 +66,8 @@ pub struct NewTask {
     pub priority: i32,
     /// Attempts that may fail before it is given up; at least 1.
     pub max_attempts: u32,
+    /// How long one attempt may take, at least a millisecond; its worker ends it then, and it counts as failed.
+    pub deadline: Option<Duration>,
     /// How long it will occupy its pool, by guess; charged to the tenant's share, corrected later.
     pub est_cost: Duration,
     /// What it is good to have loaded already, such as a model's name.
@@ -84,6 +88,7 @@ impl NewTask {
             on_dep_failure: OnDepFailure::Skip,
             priority: 100,
             max_attempts: limits::MAX_ATTEMPTS,
+            deadline: None,
             est_cost: limits::DEFAULT_COST,
             affinity: None,
             artifacts: Vec::new(),

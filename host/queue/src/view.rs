@@ -80,6 +80,8 @@ pub struct RunView {
     pub failed_tasks: u32,
     /// When cancellation was asked for.
     pub cancel_at: Option<TimestampMs>,
+    /// Since when it is paused.
+    pub paused_at: Option<TimestampMs>,
     /// When it was accepted.
     pub created_at: TimestampMs,
     /// When its last task was over.
@@ -123,6 +125,9 @@ pub struct TaskView {
     pub lease_until: Option<TimestampMs>,
     /// When it was asked to stop.
     pub cancel_at: Option<TimestampMs>,
+    /// How long one attempt may take.
+    #[serde(rename = "deadline_ms", serialize_with = "as_ms")]
+    pub deadline: Option<std::time::Duration>,
     /// What its worker told last.
     pub progress: Option<Value>,
     /// Why the last attempt failed, or why it was skipped.
@@ -133,6 +138,10 @@ pub struct TaskView {
     pub started_at: Option<TimestampMs>,
     /// When it was over.
     pub finished_at: Option<TimestampMs>,
+}
+
+fn as_ms<S: serde::Serializer>(duration: &Option<std::time::Duration>, to: S) -> std::result::Result<S::Ok, S::Error> {
+    duration.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)).serialize(to)
 }
 
 impl TaskView {

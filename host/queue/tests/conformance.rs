@@ -5,7 +5,7 @@ mod suite;
 
 use std::sync::Arc;
 
-use suite::{Database, graph, leases, share, submission};
+use suite::{Database, graph, leases, operate, share, submission};
 use travel_queue::{Clock, SqliteStore, Store};
 
 struct SqliteFile(tempfile::TempDir);
@@ -59,4 +59,16 @@ sqlite! {
         who_was_away_neither_hoards_nor_pays,
         a_lane_can_be_limited_and_paused,
         a_loaded_model_goes_first_among_equals;
+    operate:
+        a_paused_run_holds_back_what_has_not_started,
+        a_retry_that_was_paused_still_waits_for_its_time,
+        a_paused_pool_is_closed_to_everybody,
+        a_cancelled_task_takes_along_what_needs_it_and_nothing_else,
+        a_running_task_that_is_cancelled_is_asked_to_stop,
+        a_retried_task_revives_what_was_skipped_for_it,
+        a_run_waits_for_the_start_that_was_asked_for,
+        a_deadline_is_handed_out_with_the_claim,
+        every_task_can_say_why_it_is_where_it_is,
+        old_runs_are_forgotten_and_live_ones_never,
+        a_sound_queue_has_nothing_to_repair;
 }

@@ -7,9 +7,7 @@
     reason = "a test that cannot go on should stop"
 )]
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +21,7 @@ fn run(name: &str) -> NewRun {
 
 fn work(path: &Path) -> (SqliteStore, WorkerId) {
     let store = SqliteStore::open_for_work(path, Arc::new(SystemClock)).unwrap();
-    let worker = NewWorker { incarnation: Incarnation::fresh(), host: "test".into(), capacity: json!({}) };
+    let worker = NewWorker { incarnation: Incarnation::fresh(), host: "test".into(), capacity: Capacity::default() };
     let worker = store.register_worker(worker).unwrap();
     (store, worker)
 }
@@ -118,66 +116,4 @@ fn several_stores_may_make_and_fill_one_file_at_once() {
     let store = SqliteStore::open_for_read(&path).unwrap();
     assert_eq!(store.runs(&RunFilter::default(), 1000).unwrap().len(), 60);
     assert_eq!(store.check().unwrap(), []);
-}
-
-/// Not a test of its own: the host that the next test kills. Tells each finish that was answered.
-#[test]
-#[ignore = "run by a_killed_host_loses_nothing_that_was_answered"]
-fn the_host_that_is_killed() {
-    let Some(path) = std::env::var_os("QUEUE_TO_WORK_ON") else { return };
-    let path = Path::new(&path);
-    let _lock = HostLock::acquire(path).unwrap();
-    let (store, worker) = work(path);
-    store.recover(worker).unwrap();
-    for n in 0.. {
-        if n % 4 == 0 {
-            store.submit(run("alps")).unwrap();
-        }
-        let Some(claimed) = store.claim(ClaimRequest::new(worker, ["gpu"])).unwrap() else {
-            continue;
-        };
-        let mut finish = Finish::new(claimed.task, claimed.token, json!(n));
-        if claimed.name == "a" {
-            for child in ["b", "c"] {
-                finish.emitted.push(NewTask::new(child, "k", "gpu", json!(null)).after("a"));
-            }
-        }
-        store.succeed(finish).unwrap();
-        println!("done {}", claimed.task);
-    }
-}
-
-#[test]
-fn a_killed_host_loses_nothing_that_was_answered() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("queue.db");
-    let mut answered: Vec<TaskId> = Vec::new();
-    for round in 1..=12 {
-        let mut host = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "the_host_that_is_killed", "--ignored", "--nocapture"])
-            .env("QUEUE_TO_WORK_ON", &path)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(host.stdout.take().unwrap()).lines();
-        let mut told = 0;
-        for line in lines.map_while(std::result::Result::ok) {
-            if let Some(task) = line.strip_prefix("done ") {
-                answered.push(TaskId(task.parse().unwrap()));
-                told += 1;
-            }
-            if told == round * 3 {
-                // From here on it is killed at whatever it does; what it tells until then counts.
-                host.kill().unwrap();
-            }
-        }
-        assert!(!host.wait().unwrap().success());
-        let reader = SqliteStore::open_for_read(&path).unwrap();
-        assert_eq!(reader.check().unwrap(), []);
-        for task in &answered {
-            assert_eq!(reader.task(*task).unwrap().task.state, TaskState::Succeeded);
-        }
-    }
-    assert!(answered.len() >= 12 * 3);
-    let _free = HostLock::acquire(&path).unwrap();
 }

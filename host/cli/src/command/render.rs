@@ -52,7 +52,7 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
     }
     let shop = place.workshop(sandbox, registry, output_dir)?;
     let whole = timeline.map(|line| whole(store.as_ref(), run, &line)).transpose()?;
-    let host = Host::new(Arc::clone(&store), shop, place.slots(), observer(global, whole));
+    let host = Host::new(Arc::clone(&store), shop, place.places(), observer(global, whole));
     let stopped = runtime()?.block_on(async {
         let shutdown = on_signal(First::Now)?;
         host.work(Until::Run(run), shutdown.clone()).await?;

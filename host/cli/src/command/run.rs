@@ -18,7 +18,7 @@ pub fn run(global: &Global, args: &RunCommand) -> Result<u8, Diagnostic> {
     if !global.json {
         tell(&format!("working on {}; Ctrl-C stops when running tasks are done", place.db.display()));
     }
-    let host = Host::new(Arc::new(store), shop, place.slots(), observer(global, None));
+    let host = Host::new(Arc::new(store), shop, place.places(), observer(global, None));
     let wish = runtime()?.block_on(async {
         let shutdown = on_signal(First::Drain)?;
         host.work(until, shutdown.clone()).await?;

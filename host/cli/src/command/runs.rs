@@ -4,18 +4,134 @@ use super::{print, print_json};
 use crate::args::{Global, RunsCommand};
 use crate::diagnostic::Diagnostic;
 use crate::format::{cut, duration, table};
+use crate::stop::runtime;
 use crate::workplace::Workplace;
 use serde_json::{Value, json};
 use travel_engine::queue::{
-    Clock as _, RunFilter, RunKey, RunState, RunView, Store, SystemClock, TaskState, TimestampMs,
+    Clock as _, Event, RunFilter, RunId, RunKey, RunState, RunView, Seq, Store, SystemClock, TaskState, TimestampMs,
 };
 
 pub fn runs(global: &Global, command: &RunsCommand) -> Result<u8, Diagnostic> {
-    let store = Workplace::find(global)?.store_to_read()?;
+    let place = Workplace::find(global)?;
     match command {
-        RunsCommand::List { state, limit } => list(global, &store, state.as_deref(), *limit),
-        RunsCommand::Show { run } => show(global, &store, run),
+        RunsCommand::List { state, limit } => list(global, &place.store_to_read()?, state.as_deref(), *limit),
+        RunsCommand::Show { run } => show(global, &place.store_to_read()?, run),
+        RunsCommand::Events { run, after, follow } => {
+            events(global, &place.store_to_read()?, run, Seq(*after), *follow)
+        }
+        RunsCommand::Cancel { run } => {
+            let store = place.store_to_change()?;
+            let done = store.cancel_run(find(&store, run)?)?;
+            let stopping = done.stopping.len();
+            answer(
+                global,
+                &done,
+                &match (done.stopped.len(), stopping) {
+                    (0, 0) => format!("run {} is {} already", done.run, done.run_state),
+                    (stopped, 0) => format!("run {}: {} will not start, and none runs", done.run, tasks(stopped)),
+                    (stopped, _) => format!(
+                        "run {}: {} will not start; {} asked to stop",
+                        done.run,
+                        tasks(stopped),
+                        if stopping == 1 {
+                            "one that runs was".to_owned()
+                        } else {
+                            format!("{stopping} that run were")
+                        }
+                    ),
+                },
+            )
+        }
+        RunsCommand::Pause { run } => {
+            let store = place.store_to_change()?;
+            let done = store.pause_run(find(&store, run)?)?;
+            let so = if done.run_state == RunState::Active { "paused" } else { done.run_state.as_str() };
+            answer(
+                global,
+                &done,
+                &match done.changed {
+                    true => {
+                        format!("run {} is paused, {} held back; what runs goes on", done.run, tasks(done.tasks.len()))
+                    }
+                    false => format!("run {} is {so} already", done.run),
+                },
+            )
+        }
+        RunsCommand::Resume { run } => {
+            let store = place.store_to_change()?;
+            let done = store.resume_run(find(&store, run)?)?;
+            answer(
+                global,
+                &done,
+                &match done.changed {
+                    true => format!("run {} goes on, {} let go", done.run, tasks(done.tasks.len())),
+                    false => format!("run {} is not paused, but {}", done.run, done.run_state),
+                },
+            )
+        }
+        RunsCommand::Retry { run } => {
+            let store = place.store_to_change()?;
+            let done = store.retry_run(find(&store, run)?)?;
+            answer(
+                global,
+                &done,
+                &match done.tasks.len() {
+                    0 => format!(
+                        "run {} is {}: nothing of it failed, was cancelled or skipped",
+                        done.run, done.run_state
+                    ),
+                    n => format!("run {} goes on: {} open again", done.run, tasks(n)),
+                },
+            )
+        }
     }
+}
+
+fn find(store: &dyn Store, run: &str) -> Result<RunId, Diagnostic> {
+    Ok(store.run(&RunKey::parse(run))?.id)
+}
+
+fn tasks(n: usize) -> String {
+    if n == 1 { "1 task".to_owned() } else { format!("{n} tasks") }
+}
+
+/// What a change did: a record for scripts, a sentence for people.
+pub fn answer<T: serde::Serialize>(global: &Global, record: &T, sentence: &str) -> Result<u8, Diagnostic> {
+    if global.json { print_json(record) } else { print(sentence) }
+}
+
+/// Events from a cursor on, one a line; with `follow` until the run is over.
+fn events(global: &Global, store: &dyn Store, run: &str, after: Seq, follow: bool) -> Result<u8, Diagnostic> {
+    let run = find(store, run)?;
+    let mut changes = store.subscribe();
+    let waiter = follow.then(runtime).transpose()?;
+    let mut after = after;
+    loop {
+        // Looked at before the events are read, so that the last of them is not missed.
+        let over = store.run(&run.into())?.state != RunState::Active;
+        loop {
+            let page = store.events(run, after, EVENT_PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            for event in &page {
+                if global.json { print_json(event) } else { print(&event_line(event)) }?;
+            }
+        }
+        let Some(waiter) = waiter.as_ref().filter(|_| !over) else { return Ok(0) };
+        waiter
+            .block_on(changes.changed())
+            .map_err(|_| Diagnostic::failed("queue_closed", "the database cannot be watched any more"))?;
+    }
+}
+
+/// Events that are read at once.
+const EVENT_PAGE: u32 = 1000;
+
+fn event_line(event: &Event) -> String {
+    let at = std::time::UNIX_EPOCH + TimestampMs(0).until(event.at);
+    let task = event.task.map_or_else(String::new, |task| format!(" task {task}"));
+    let data = if event.data.is_null() { String::new() } else { format!(" {}", event.data) };
+    format!("{:>5} {} {}{task}{data}", event.seq, humantime::format_rfc3339_seconds(at), event.kind)
 }
 
 fn list(global: &Global, store: &dyn Store, state: Option<&str>, limit: u32) -> Result<u8, Diagnostic> {
@@ -44,6 +160,7 @@ fn about(run: &RunView) -> String {
     match (&run.state, &run.error) {
         (RunState::Succeeded, _) => film(run).unwrap_or_default(),
         (RunState::Failed, Some(error)) => cut(error, 80),
+        (RunState::Active, _) if run.paused_at.is_some() => format!("paused, {} tasks to do", run.open_tasks),
         (RunState::Active, _) => format!("{} tasks to do", run.open_tasks),
         _ => String::new(),
     }
@@ -56,7 +173,7 @@ fn film(run: &RunView) -> Option<String> {
 fn brief(run: &RunView) -> Value {
     json!({
         "run": run.id, "name": run.name, "tenant": run.tenant, "state": run.state, "open_tasks": run.open_tasks,
-        "failed_tasks": run.failed_tasks, "created_at": run.created_at, "finished_at": run.finished_at,
+        "failed_tasks": run.failed_tasks, "created_at": run.created_at, "paused_at": run.paused_at, "finished_at": run.finished_at,
         "error": run.error, "output": run.output,
     })
 }
@@ -84,9 +201,12 @@ fn show(global: &Global, store: &dyn Store, run: &str) -> Result<u8, Diagnostic>
     if let Some(finished) = run.finished_at {
         text.push_str(&format!("took {}\n", duration(run.created_at.until(finished).as_secs_f64())));
     }
+    if let Some(since) = run.paused_at {
+        text.push_str(&format!("paused {}; go on with: travel-host runs resume {}\n", age(since), run.id));
+    }
     if let Some(error) = &run.error {
         text.push_str(&format!("error: {error}\n"));
-        text.push_str(&format!("go on with: travel-host render --resume {}\n", run.id));
+        text.push_str(&format!("go on with: travel-host runs retry {}\n", run.id));
     }
     text.push_str(&format!("\n{}", super::tasks::rows(&tasks)));
     print(&text)

@@ -1,5 +1,6 @@
 //! `tasks list`, `tasks show` and `tasks tree`.
 
+use super::runs::answer;
 use super::{print, print_json};
 use crate::args::{Global, TasksCommand};
 use crate::diagnostic::Diagnostic;
@@ -7,17 +8,49 @@ use crate::format::{cut, duration, table};
 use crate::workplace::Workplace;
 use serde_json::json;
 use std::collections::BTreeSet;
-use travel_engine::queue::{RunKey, Store, TaskId, TaskState, TaskView};
+use travel_engine::queue::{Clock as _, RunKey, Store, SystemClock, TaskId, TaskState, TaskView};
 
 pub fn tasks(global: &Global, command: &TasksCommand) -> Result<u8, Diagnostic> {
-    let store = Workplace::find(global)?.store_to_read()?;
+    let place = Workplace::find(global)?;
     match command {
         TasksCommand::List { run } => {
+            let store = place.store_to_read()?;
             let tasks = store.tasks(store.run(&RunKey::parse(run))?.id)?;
             if global.json { print_json(&tasks) } else { print(&rows(&tasks)) }
         }
-        TasksCommand::Show { task } => show(global, &store, TaskId(*task)),
-        TasksCommand::Tree { run } => tree(global, &store, run),
+        TasksCommand::Show { task } => show(global, &place.store_to_read()?, TaskId(*task)),
+        TasksCommand::Tree { run } => tree(global, &place.store_to_read()?, run),
+        TasksCommand::Explain { task } => {
+            let explained = place.store_to_read()?.explain(TaskId(*task))?;
+            if !global.json {
+                return print(&explained.to_string());
+            }
+            let mut record = json!(explained);
+            if let Some(map) = record.as_object_mut() {
+                map.insert("sentence".to_owned(), json!(explained.to_string()));
+            }
+            print_json(&record)
+        }
+        TasksCommand::Cancel { task } => {
+            let done = place.store_to_change()?.cancel_task(TaskId(*task))?;
+            let skipped = done.skipped.len();
+            answer(
+                global,
+                &done,
+                &match (done.stopped.is_empty(), done.stopping.is_empty()) {
+                    (true, true) => format!("task {task} is over already"),
+                    (true, false) => format!("task {task} was asked to stop"),
+                    (false, _) => format!("task {task} will not start; {skipped} that need its result are skipped"),
+                },
+            )
+        }
+        TasksCommand::Retry { task } => {
+            let done = place.store_to_change()?.retry_task(TaskId(*task))?;
+            let others = done.tasks.len().saturating_sub(1);
+            let also =
+                if others == 0 { String::new() } else { format!(", and {others} that were skipped for its sake") };
+            answer(global, &done, &format!("task {task} is open again{also}"))
+        }
     }
 }
 
@@ -45,9 +78,16 @@ fn why(task: &TaskView) -> String {
         Some(format!("{} {}/{}", progress.get("phase")?.as_str()?, number("done")?, number("total")?))
     };
     match task.state {
+        TaskState::Blocked if task.pending_deps == 1 => "waits for 1 task".to_owned(),
         TaskState::Blocked => format!("waits for {} tasks", task.pending_deps),
         TaskState::Ready => format!("waits for a free slot of pool {}", task.pool),
-        TaskState::Scheduled => format!("attempt {} is due later", task.attempt()),
+        TaskState::Scheduled => {
+            let left = SystemClock.now().until(task.ready_at).as_secs_f64();
+            let what =
+                if task.failures == 0 { "starts".to_owned() } else { format!("attempt {} is due", task.attempt()) };
+            format!("{what} in {}", duration(left))
+        }
+        TaskState::Paused => "its run is paused".to_owned(),
         TaskState::Running => progress().unwrap_or_default(),
         _ => task.error.as_deref().map(|e| cut(e, 100)).unwrap_or_default(),
     }

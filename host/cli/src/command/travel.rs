@@ -6,13 +6,19 @@ use crate::diagnostic::Diagnostic;
 use crate::progress::Reading;
 use crate::workplace::Workplace;
 use serde_json::json;
-use travel_engine::queue::Store as _;
+use std::time::UNIX_EPOCH;
+use travel_engine::queue::{Clock as _, Store as _, SystemClock, TimestampMs};
 use travel_engine::{Prepared, RunRequest};
 
 pub fn travel(global: &Global, args: &TravelCommand) -> Result<u8, Diagnostic> {
     let place = Workplace::find(global)?;
     let request = args.travel.request(&place.config, None)?;
-    let request = RunRequest { idem_key: args.idempotency_key.clone(), ..request };
+    let start_at = match (args.start_in, args.start_at) {
+        (Some(delay), _) => Some(SystemClock.now().after(delay)),
+        (None, Some(at)) => Some(TimestampMs(0).after(at.duration_since(UNIX_EPOCH).unwrap_or_default())),
+        (None, None) => None,
+    };
+    let request = RunRequest { idem_key: args.idempotency_key.clone(), start_at, ..request };
     let (_, registry) = place.plugins()?;
     let (name, film) = (request.name.clone(), request.output.film.clone());
     let prepared = Prepared::check(&registry, request, &Reading::new(global))?;
@@ -31,7 +37,7 @@ pub fn travel(global: &Global, args: &TravelCommand) -> Result<u8, Diagnostic> {
     if global.json {
         return print_json(&json!({
             "run": submitted.run, "created": submitted.created, "name": name, "film": film,
-            "frames": frames, "notes": notes,
+            "frames": frames, "notes": notes, "start_at": start_at,
         }));
     }
     let run = submitted.run;

@@ -5,6 +5,7 @@ use crate::error::EngineError;
 use crate::planning::{PlanInput, plan};
 use crate::submit::check_output;
 use crate::task::{POOL_ENCODE, Previous, SEGMENT, STITCH, SegmentInput, StitchClip, StitchInput, slot};
+use std::time::Duration;
 use travel::orchestrate::{Graph, Node, Task};
 use travel::{Role, Segment, Source};
 use travel_queue::NewTask;
@@ -70,6 +71,10 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
             .iter()
             .try_fold(task, |task, &need| Ok::<_, EngineError>(task.after(node_at(graph, need)?.key.clone())))?;
         task.priority = USUAL_PRIORITY.saturating_add(node.priority);
+        task.deadline = spec.attempt_deadline_s.map(Duration::from_secs);
+        if matches!(node.task, Task::Segment(_)) {
+            task.affinity = Some(spec.generator.clone());
+        }
         emitted.push(task);
     }
     let output = serde_json::json!({

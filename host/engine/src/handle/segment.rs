@@ -29,6 +29,8 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let control = job.control.as_ref();
     travel_media::render_guide(&plan, total, spec.canvas, spec.rate, &media, &guide, Some(&mask), control)?;
 
+    job.control.await_place();
+    job.go_on()?;
     job.control.phase("generate", u64::from(total));
     let settings = serde_json::from_str(&segment.leg.settings)
         .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
@@ -49,6 +51,7 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         control,
     )?;
 
+    job.control.leave_place();
     job.control.phase("verify", u64::from(total));
     let info = travel_media::probe(&generated.clip, control)?;
     verify(&spec.generator, &info, total, spec.canvas, spec.rate)?;

@@ -38,6 +38,14 @@ pub(super) const RULES: &[(&str, &str)] = &[
           WHERE open_tasks <> open OR failed_tasks <> failed",
     ),
     (
+        "paused_run",
+        "SELECT format('task %d is %s, and its run %d is %s', t.id, t.state, r.id,
+                       CASE WHEN r.paused_at IS NULL THEN 'not paused' ELSE 'paused' END)
+           FROM task t JOIN run r ON r.id = t.run_id
+          WHERE (t.state = 'paused' AND r.paused_at IS NULL)
+             OR (t.state IN ('ready', 'scheduled') AND r.paused_at IS NOT NULL)",
+    ),
+    (
         "run_state",
         "SELECT format('run %d is %s with %d open tasks', id, state, open_tasks)
            FROM run WHERE (state = 'active') <> (open_tasks > 0)",

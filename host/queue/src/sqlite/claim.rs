@@ -1,30 +1,44 @@
 //! Handing out work: workers, the fair choice, and the leases that heartbeats renew.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
-use super::columns::{all, change, first, json, optional_json, place, word};
+use super::columns::{all, change, first, json, optional_json, place, task_ids, word};
 use super::fault::Outcome;
 use super::ledger::event;
 use super::read_tasks::artifacts;
 use super::writer::Tx;
 use crate::claim::{BeatAnswer, ClaimRequest, Claimed, NewWorker, Parent};
 use crate::error::QueueError;
-use crate::ids::{LeaseToken, RunId, TaskId, WorkerId};
-use crate::limits::{AFFINITY_WINDOW, LEASE, VTIME_PER_MS};
+use crate::ids::{LeaseToken, RunId, TaskId, TimestampMs, WorkerId};
+use crate::limits::{AFFINITY_SLACK_VTIME, LEASE, VTIME_PER_MS};
 use crate::state::EventKind;
 
 // A partial index serves a query only if the query repeats the index's condition word for word,
 // so states are literals in these, never parameters.
 pub(super) const PROMOTE: &str = "UPDATE task SET state = 'ready' WHERE state = 'scheduled' AND ready_at <= ?1";
-pub(super) const PICK_LANE: &str = "SELECT tenant_id FROM lane
+pub(super) const POOL_PAUSED: &str = "SELECT 1 FROM pool WHERE name = ?1 AND paused = 1";
+pub(super) const PICK_LANE: &str = "SELECT tenant_id, vtime FROM lane
   WHERE pool = ?1 AND ready > 0 AND paused = 0 AND (max_running IS NULL OR running < max_running)
   ORDER BY vtime, tenant_id LIMIT 1";
-pub(super) const PICK_TASK: &str = "SELECT id FROM (
-    SELECT id, priority, ready_at, affinity FROM task
-     WHERE pool = ?1 AND tenant_id = ?2 AND state = 'ready'
-     ORDER BY priority, ready_at, id LIMIT ?4)
-  ORDER BY priority, (?3 IS NOT NULL AND affinity IS ?3) DESC, ready_at, id LIMIT 1";
+pub(super) const PICK_TASK: &str = "SELECT id FROM task
+  WHERE pool = ?1 AND tenant_id = ?2 AND state = 'ready' ORDER BY priority, ready_at, id LIMIT 1";
+// Of the lanes that are hardly further on than the one whose turn it is, the first that has a task for what is loaded; it
+// goes before older ones of its lane, not before more urgent ones.
+pub(super) const PICK_AFFINE: &str = "SELECT (
+    SELECT id FROM task INDEXED BY task_affine
+     WHERE state = 'ready' AND affinity IS NOT NULL
+       AND pool = lane.pool AND tenant_id = lane.tenant_id AND affinity = ?2
+       AND priority <= (SELECT priority FROM task
+                         WHERE pool = lane.pool AND tenant_id = lane.tenant_id AND state = 'ready'
+                         ORDER BY priority, ready_at, id LIMIT 1)
+     ORDER BY priority, ready_at, id LIMIT 1) AS id
+  FROM lane INDEXED BY lane_pick
+ WHERE pool = ?1 AND ready > 0 AND paused = 0 AND (max_running IS NULL OR running < max_running)
+   AND vtime <= ?3 AND id IS NOT NULL
+ ORDER BY vtime, tenant_id LIMIT 1";
 pub(super) const NEXT_DUE: &str = "SELECT min(ready_at) FROM task WHERE state = 'scheduled'";
 
 pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, capacity: &str) -> Outcome<WorkerId> {
@@ -52,11 +66,22 @@ pub(super) fn claim(tx: &Tx<'_>, request: &ClaimRequest) -> Outcome<Option<Claim
     require_active(tx, request.worker)?;
     change(tx.sql, PROMOTE, [tx.now])?;
     for pool in &request.pools {
-        let Some(tenant) = first(tx.sql, PICK_LANE, [pool], |row| Ok(row.get::<_, i64>(0)?))? else {
+        if first(tx.sql, POOL_PAUSED, [pool], |_| Ok(()))?.is_some() {
             continue;
+        }
+        let lane = first(tx.sql, PICK_LANE, [pool], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+        let Some((tenant, vtime)) = lane else { continue };
+        let affine = match &request.affinity {
+            None => None,
+            Some(loaded) => {
+                let slack = vtime.saturating_add(AFFINITY_SLACK_VTIME);
+                first(tx.sql, PICK_AFFINE, params![pool, loaded, slack], |row| Ok(row.get(0)?))?
+            }
         };
-        let picked: Option<TaskId> =
-            first(tx.sql, PICK_TASK, params![pool, tenant, request.affinity, AFFINITY_WINDOW], |row| Ok(row.get(0)?))?;
+        let picked: Option<TaskId> = match affine {
+            Some(task) => Some(task),
+            None => first(tx.sql, PICK_TASK, params![pool, tenant], |row| Ok(row.get(0)?))?,
+        };
         match picked {
             Some(task) => return take(tx, request.worker, task).map(Some),
             None => tracing::error!(pool, tenant, "a lane counts ready tasks that do not exist"),
@@ -96,7 +121,7 @@ fn claimed(sql: &Connection, task: TaskId) -> Outcome<Claimed> {
     let found = first(
         sql,
         "SELECT t.lease_token, t.run_id, r.name, n.name, ri.spec, t.name, t.kind, t.pool,
-                t.affinity, ti.input, t.failures, t.max_attempts, t.lost, t.lease_until
+                t.affinity, ti.input, t.failures, t.max_attempts, t.lost, t.lease_until, t.deadline_ms
            FROM task t JOIN run r ON r.id = t.run_id JOIN tenant n ON n.id = t.tenant_id
            JOIN run_io ri ON ri.run_id = r.id JOIN task_io ti ON ti.task_id = t.id
           WHERE t.id = ?1",
@@ -122,6 +147,7 @@ fn claimed(sql: &Connection, task: TaskId) -> Outcome<Claimed> {
                 max_attempts: row.get(11)?,
                 lost: row.get(12)?,
                 lease_until: row.get(13)?,
+                deadline: row.get::<_, Option<i64>>(14)?.map(|ms| Duration::from_millis(ms.unsigned_abs())),
                 parents: Vec::new(),
             })
         },
@@ -157,6 +183,25 @@ fn parents(sql: &Connection, task: TaskId) -> Outcome<Vec<Parent>> {
     }
     Ok(parents)
 }
+
+/// Of the tasks that a worker runs, those that were asked to stop.
+pub(super) fn stopping(sql: &Connection, worker: WorkerId) -> Outcome<Vec<TaskId>> {
+    task_ids(sql, STOPPING, [worker])
+}
+
+pub(super) const STOPPING: &str =
+    "SELECT id FROM task WHERE state = 'running' AND worker_id = ?1 AND cancel_at IS NOT NULL";
+
+/// Since when the task at the head of some lane of each pool waits: no more than its lanes are looked at.
+pub(super) fn waiting(sql: &Connection, pools: &[String]) -> Outcome<Vec<Option<TimestampMs>>> {
+    pools.iter().map(|pool| Ok(sql.prepare_cached(WAITING)?.query_row([pool], |row| row.get(0))?)).collect()
+}
+
+pub(super) const WAITING: &str = "SELECT min((SELECT ready_at FROM task
+    WHERE state = 'ready' AND pool = lane.pool AND tenant_id = lane.tenant_id
+    ORDER BY priority, ready_at, id LIMIT 1))
+  FROM lane INDEXED BY lane_pick
+ WHERE pool = ?1 AND ready > 0 AND paused = 0 AND (max_running IS NULL OR running < max_running)";
 
 /// A sign of life, its progress put into words.
 pub(super) struct BeatParcel {

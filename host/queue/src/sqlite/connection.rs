@@ -7,6 +7,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use super::fault::{Fault, Outcome, words};
 use super::migration;
+use crate::disk;
 use crate::error::{QueueError, Result};
 use crate::limits::{BUSY_TIMEOUT, JOURNAL_SIZE_LIMIT};
 
@@ -20,6 +21,7 @@ const STATEMENT_CACHE: usize = 128;
 /// Opens the one connection that may write; makes the file, its folder and its tables if need be.
 pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     refuse_old_library()?;
+    disk::refuse_network(path)?;
     make_folder(path)?;
     // SQLite opens a file that it may not write for reading only, without a word; and root may
     // write anything, so the permission bits are asked as well: they are somebody's wish.
@@ -45,13 +47,16 @@ fn prepare_writer(connection: &mut Connection, path: &Path) -> Outcome<()> {
         }
         .into());
     }
-    connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_size_limit", i64::try_from(JOURNAL_SIZE_LIMIT).unwrap_or(i64::MAX))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // macOS: without these, fsync does not reach the disk.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
-    migration::migrate(connection, path)
+    // A step may write a table anew, whose old form others refer to; what refers to nothing is looked for before it commits.
+    connection.pragma_update(None, "foreign_keys", false)?;
+    migration::migrate(connection, path)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(())
 }
 
 /// Opens a connection that can only read a database which is there already.

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::columns::change;
 use super::fault::Outcome;
-use super::ledger::{Held, close, close_cancelled, end_attempt, event, fence, give_up, release_children, settle};
+use super::ledger::{
+    Held, close, close_cancelled, end_attempt, event, fence, give_up, is_paused, release_children, settle,
+};
 use super::parcel::{self, TaskParcel};
 use super::submit::{add_artifacts, add_tasks, tell_added};
 use super::writer::Tx;
@@ -49,11 +51,10 @@ pub(super) fn prepare(finish: Finish) -> Result<FinishParcel> {
 pub(super) fn succeed(tx: &Tx<'_>, finish: &FinishParcel) -> Outcome<Finished> {
     let held = fence(tx, finish.task, finish.token)?;
     if held.cancelled {
-        // Its children are cancelled already. Were it taken for done, a retry of the run would
-        // find nothing left to do.
+        // Somebody decided that it shall not be: its children are not started by it.
         return Ok(Finished {
             state: TaskState::Cancelled,
-            run_state: close_cancelled(tx, &held)?,
+            run_state: close_cancelled(tx, &held)?.run_state,
             emitted: Vec::new(),
             released: Vec::new(),
         });
@@ -69,7 +70,7 @@ pub(super) fn succeed(tx: &Tx<'_>, finish: &FinishParcel) -> Outcome<Finished> {
     // Before the new tasks: their counters leave out this task, which is over, so they must not
     // be counted down for it.
     let mut released = release_children(tx, held.task)?;
-    let added = add_tasks(tx, held.run, held.tenant, &finish.emitted)?;
+    let added = add_tasks(tx, held.run, held.tenant, &finish.emitted, None)?;
     tell_added(tx, held.run, &added)?;
     released.extend(added.ready);
     if let Some(output) = &finish.run_output {
@@ -81,12 +82,13 @@ pub(super) fn succeed(tx: &Tx<'_>, finish: &FinishParcel) -> Outcome<Finished> {
 pub(super) fn fail(tx: &Tx<'_>, failure: &Failure) -> Outcome<Failed> {
     let held = fence(tx, failure.task, failure.token)?;
     if held.cancelled {
+        let ended = close_cancelled(tx, &held)?;
         return Ok(Failed {
             state: TaskState::Cancelled,
             retry_at: None,
-            run_state: close_cancelled(tx, &held)?,
-            skipped: Vec::new(),
-            released: Vec::new(),
+            run_state: ended.run_state,
+            skipped: ended.skipped,
+            released: ended.released,
         });
     }
     let error = parcel::error_text(&failure.error);
@@ -110,13 +112,13 @@ pub(super) fn fail(tx: &Tx<'_>, failure: &Failure) -> Outcome<Failed> {
             })
         }
         Retry::After(_) | Retry::Never => {
-            let aftermath = give_up(tx, &held, &failure.code, &error)?;
+            let ended = give_up(tx, &held, &failure.code, &error)?;
             Ok(Failed {
                 state: TaskState::Failed,
                 retry_at: None,
-                run_state: settle(tx, held.run)?,
-                skipped: aftermath.skipped,
-                released: aftermath.released,
+                run_state: ended.run_state,
+                skipped: ended.skipped,
+                released: ended.released,
             })
         }
     }
@@ -148,7 +150,11 @@ fn put_back(
     error: Option<&str>,
 ) -> Outcome<TaskState> {
     let open: i64 = tx.sql.prepare_cached(OPEN_PARENTS)?.query_row([held.task], |row| row.get(0))?;
-    let state = if open > 0 { TaskState::Blocked } else { state };
+    let state = match open {
+        0 if is_paused(tx, held.run)? => TaskState::Paused,
+        0 => state,
+        _ => TaskState::Blocked,
+    };
     change(
         tx.sql,
         "UPDATE task SET state = ?2, pending_deps = ?3, ready_at = ?4, error = ?5,

@@ -29,9 +29,9 @@ pub(super) struct Held {
     pub(super) cancelled: bool,
 }
 
-/// What became of the graph when a task was over.
-#[derive(Default)]
-pub(super) struct Aftermath {
+/// What became of the graph when a task ended without a result.
+pub(super) struct Ended {
+    pub(super) run_state: RunState,
     pub(super) skipped: Vec<TaskId>,
     pub(super) released: Vec<TaskId>,
 }
@@ -122,16 +122,16 @@ pub(super) fn close(tx: &Tx<'_>, held: &Held, state: TaskState, error: Option<&s
     add_open(tx, held.run, -1)
 }
 
-/// Ends a running task of a cancelled run.
-pub(super) fn close_cancelled(tx: &Tx<'_>, held: &Held) -> Outcome<RunState> {
+/// Ends a running task that was cancelled. When it was its run that was, nothing waits for it any more.
+pub(super) fn close_cancelled(tx: &Tx<'_>, held: &Held) -> Outcome<Ended> {
     end_attempt(tx, held, AttemptOutcome::Cancelled, None)?;
     close(tx, held, TaskState::Cancelled, None)?;
     event(tx, held.run, Some(held.task), EventKind::TaskCancelled, &Value::Null)?;
-    settle(tx, held.run)
+    end_without_result(tx, held.run, held.task, &held.name, "was cancelled")
 }
 
 /// Gives a running task up for good: its children are skipped, or run without it.
-pub(super) fn give_up(tx: &Tx<'_>, held: &Held, code: &str, error: &str) -> Outcome<Aftermath> {
+pub(super) fn give_up(tx: &Tx<'_>, held: &Held, code: &str, error: &str) -> Outcome<Ended> {
     close(tx, held, TaskState::Failed, Some(error))?;
     change(
         tx.sql,
@@ -140,17 +140,22 @@ pub(super) fn give_up(tx: &Tx<'_>, held: &Held, code: &str, error: &str) -> Outc
     )?;
     let data = json!({"code": code, "error": error});
     event(tx, held.run, Some(held.task), EventKind::TaskFailed, &data)?;
+    end_without_result(tx, held.run, held.task, &held.name, "failed")
+}
 
-    let skipped = skip_descendants(tx, held)?;
-    let mut released = release_children(tx, held.task)?;
+/// Follows the graph below a task that is over and has no result: what needs one is skipped, all the way down; what runs
+/// in spite of it is told that it is over. `what` is what became of it, in words.
+pub(super) fn end_without_result(tx: &Tx<'_>, run: RunId, task: TaskId, name: &str, what: &str) -> Outcome<Ended> {
+    let skipped = skip_descendants(tx, run, task, name, what)?;
+    let mut released = release_children(tx, task)?;
     for task in &skipped {
         released.extend(release_children(tx, *task)?);
     }
     released.sort_unstable();
-    Ok(Aftermath { skipped, released })
+    Ok(Ended { run_state: settle(tx, run)?, skipped, released })
 }
 
-fn skip_descendants(tx: &Tx<'_>, held: &Held) -> Outcome<Vec<TaskId>> {
+fn skip_descendants(tx: &Tx<'_>, run: RunId, task: TaskId, name: &str, what: &str) -> Outcome<Vec<TaskId>> {
     let doomed = task_ids(
         tx.sql,
         "WITH RECURSIVE doomed(id) AS (
@@ -161,23 +166,23 @@ fn skip_descendants(tx: &Tx<'_>, held: &Held) -> Outcome<Vec<TaskId>> {
                             JOIN task c ON c.id = d.child_id
             WHERE c.state = 'blocked' AND c.on_dep_failure = 'skip')
          SELECT id FROM doomed",
-        [held.task],
+        [task],
     )?;
-    let why = format!("skipped, because {} failed", held.name);
+    let why = format!("skipped, because {name} {what}");
     for task in &doomed {
         change(
             tx.sql,
             "UPDATE task SET state = 'skipped', finished_at = ?2, error = ?3 WHERE id = ?1",
             params![task, tx.now, why],
         )?;
-        event(tx, held.run, Some(*task), EventKind::TaskSkipped, &json!({"because": held.name}))?;
+        event(tx, run, Some(*task), EventKind::TaskSkipped, &json!({"because": name}))?;
     }
-    add_open(tx, held.run, -signed(doomed.len()))?;
+    add_open(tx, run, -signed(doomed.len()))?;
     Ok(doomed)
 }
 
 /// Tells the waiting children of a task that it is over; those that waited for nothing else are
-/// ready now, and are returned.
+/// ready now, and are returned; in a paused run they are paused, and not returned.
 pub(super) fn release_children(tx: &Tx<'_>, parent: TaskId) -> Outcome<Vec<TaskId>> {
     change(
         tx.sql,
@@ -185,14 +190,26 @@ pub(super) fn release_children(tx: &Tx<'_>, parent: TaskId) -> Outcome<Vec<TaskI
           WHERE state = 'blocked' AND id IN (SELECT child_id FROM task_dep WHERE parent_id = ?1)",
         [parent],
     )?;
-    task_ids(
+    let released = task_ids(
         tx.sql,
-        "UPDATE task SET state = 'ready', ready_at = ?2
+        "UPDATE task SET ready_at = ?2, state = CASE WHEN
+                (SELECT paused_at FROM run WHERE id = task.run_id) IS NULL THEN 'ready' ELSE 'paused' END
           WHERE state = 'blocked' AND pending_deps = 0
             AND id IN (SELECT child_id FROM task_dep WHERE parent_id = ?1)
          RETURNING id",
         params![parent, tx.now],
-    )
+    )?;
+    let Some(first_child) = released.first() else { return Ok(released) };
+    let state = first(tx.sql, "SELECT state = 'ready' FROM task WHERE id = ?1", [first_child], |row| Ok(row.get(0)?))?;
+    // All children belong to one run.
+    Ok(if state == Some(true) { released } else { Vec::new() })
+}
+
+/// Whether somebody paused the run.
+pub(super) fn is_paused(tx: &Tx<'_>, run: RunId) -> Outcome<bool> {
+    let paused =
+        first(tx.sql, "SELECT paused_at IS NOT NULL FROM run WHERE id = ?1", [run], |row| Ok(row.get::<_, bool>(0)?))?;
+    Ok(paused == Some(true))
 }
 
 /// Counts tasks of a run that are not over.
@@ -223,12 +240,56 @@ pub(super) fn settle(tx: &Tx<'_>, run: RunId) -> Outcome<RunState> {
         (RunState::Cancelled, EventKind::RunCancelled)
     } else if failed > 0 {
         (RunState::Failed, EventKind::RunFailed)
+    } else if has_cancelled_task(tx, run)? {
+        (RunState::Cancelled, EventKind::RunCancelled)
     } else {
         (RunState::Succeeded, EventKind::RunSucceeded)
     };
-    change(tx.sql, "UPDATE run SET state = ?2, finished_at = ?3 WHERE id = ?1", params![run, end, tx.now])?;
+    change(
+        tx.sql,
+        "UPDATE run SET state = ?2, finished_at = ?3, paused_at = NULL WHERE id = ?1",
+        params![run, end, tx.now],
+    )?;
     event(tx, run, None, kind, &Value::Null)?;
     Ok(end)
+}
+
+fn has_cancelled_task(tx: &Tx<'_>, run: RunId) -> Outcome<bool> {
+    let query = "SELECT 1 FROM task WHERE run_id = ?1 AND state = 'cancelled' LIMIT 1";
+    Ok(first(tx.sql, query, [run], |_| Ok(()))?.is_some())
+}
+
+/// A run, as far as stopping and starting it needs it.
+pub(super) struct FoundRun {
+    pub(super) state: RunState,
+    pub(super) cancelling: bool,
+    pub(super) paused: bool,
+}
+
+pub(super) fn find_run(tx: &Tx<'_>, run: RunId) -> Outcome<FoundRun> {
+    let query = "SELECT state, cancel_at IS NOT NULL, paused_at IS NOT NULL FROM run WHERE id = ?1";
+    first(tx.sql, query, [run], |row| {
+        let state: String = row.get(0)?;
+        let state = word(&state, place("run", "state", run.0))?;
+        Ok(FoundRun { state, cancelling: row.get(1)?, paused: row.get(2)? })
+    })?
+    .ok_or_else(|| QueueError::UnknownRun(run.to_string()).into())
+}
+
+/// Where a task belongs and stands.
+pub(super) struct TaskPlace {
+    pub(super) run: RunId,
+    pub(super) name: String,
+    pub(super) state: TaskState,
+}
+
+pub(super) fn task_place(tx: &Tx<'_>, task: TaskId) -> Outcome<TaskPlace> {
+    first(tx.sql, "SELECT run_id, name, state FROM task WHERE id = ?1", [task], |row| {
+        let state: String = row.get(2)?;
+        let state = word(&state, place("task", "state", task.0))?;
+        Ok(TaskPlace { run: row.get(0)?, name: row.get(1)?, state })
+    })?
+    .ok_or_else(|| QueueError::UnknownTask(task).into())
 }
 
 /// The state of the parent tasks of that name, for a task about to be added.

@@ -10,7 +10,8 @@ use rusqlite_migration::{M, Migrations};
 use super::fault::{Fault, Outcome, words};
 use crate::error::QueueError;
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("schema_v1.sql"))];
+const STEPS: &[M<'static>] =
+    &[M::up(include_str!("schema_v1.sql")), M::up(include_str!("schema_v2.sql")).foreign_key_check()];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// `PRAGMA application_id` of our databases ("TRVV" in ASCII), set by the first schema.
@@ -113,20 +114,57 @@ mod tests {
         MIGRATIONS.validate().unwrap();
     }
 
+    /// A database of the first version, in the middle of its work.
+    const BUSY_V1: &str = "
+      INSERT INTO tenant(name, created_at) VALUES('studio', 1);
+      INSERT INTO worker(incarnation, host, capacity, started_at, seen_at) VALUES('w', 'h', '{\"gpu\":1}', 1, 1);
+      INSERT INTO run(tenant_id, name, created_at, open_tasks) VALUES(1, 'alps', 1, 2);
+      INSERT INTO run_io(run_id, spec) VALUES(1, '{}');
+      INSERT INTO task(run_id, tenant_id, name, kind, pool, state, priority, ready_at, on_dep_failure, max_attempts,
+                       est_cost_ms, created_at, pending_deps, finished_at)
+        VALUES(1, 1, 'a', 'k', 'gpu', 'ready', 1, 1, 'skip', 3, 1, 1, 0, NULL),
+              (1, 1, 'b', 'k', 'gpu', 'blocked', 1, 1, 'skip', 3, 1, 1, 1, NULL),
+              (1, 1, 'c', 'k', 'gpu', 'cancelled', 1, 1, 'skip', 3, 1, 1, 0, 5);
+      INSERT INTO task_io(task_id, input) SELECT id, '{}' FROM task;
+      INSERT INTO task_dep(parent_id, child_id) VALUES(1, 2);
+      UPDATE task SET state = 'running', worker_id = 1, lease_until = 9, lease_token = 7, started_at = 1 WHERE id = 1;
+      INSERT INTO attempt(task_id, token, worker_id, started_at) VALUES(1, 7, 1, 1);
+      DELETE FROM task WHERE id = 3;";
+
     #[test]
-    fn a_copy_of_the_old_version_stands_beside_a_migrated_database() {
+    fn a_database_of_the_first_version_goes_on_and_a_copy_of_it_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("queue.db");
+        let mut connection = Connection::open(&path).unwrap();
+        migrate_by(&Migrations::from_slice(&STEPS[..1]), 1, &mut connection, &path).unwrap();
+        assert!(!copy_path(&path, 0).exists(), "an empty file needs no copy");
+        connection.execute_batch(BUSY_V1).unwrap();
+        drop(connection);
+
+        let migrated = super::super::connection::open_writer(&path).unwrap();
+        assert_eq!(version(&migrated).unwrap(), known_version());
+        assert_eq!(super::super::check::check(&migrated).unwrap(), []);
+        let one = |query: &str| migrated.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(one("SELECT running FROM lane"), 1);
+        assert_eq!(one("SELECT count(*) FROM task_dep"), 1, "edges are still there");
+        assert_eq!(one("PRAGMA foreign_keys"), 1);
+        assert_eq!(one("SELECT seq FROM sqlite_sequence WHERE name = 'task'"), 3, "no number is used again");
+        migrated.execute_batch("UPDATE task SET state = 'paused', pending_deps = 0 WHERE id = 2").unwrap();
+
+        let copy = Connection::open(copy_path(&path, 1)).unwrap();
+        assert_eq!(version(&copy).unwrap(), 1);
+        assert_eq!(copy.query_row("SELECT count(*) FROM task", [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+    }
+
+    #[test]
+    fn a_later_version_is_refused_by_both_numbers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("queue.db");
         let mut connection = Connection::open(&path).unwrap();
         migrate(&mut connection, &path).unwrap();
-        assert!(!copy_path(&path, 1).exists(), "an empty file needs no copy");
-
-        let later = [M::up(include_str!("schema_v1.sql")), M::up("CREATE TABLE extra(x);")];
-        migrate_by(&Migrations::from_slice(&later), 2, &mut connection, &path).unwrap();
-        assert_eq!(version(&connection).unwrap(), 2);
-        let copy = Connection::open(copy_path(&path, 1)).unwrap();
-        assert_eq!(version(&copy).unwrap(), 1);
+        let later = known_version() + 1;
+        connection.pragma_update(None, "user_version", later).unwrap();
         let refused = refuse_others(&connection, &path).unwrap_err().at(&path);
-        assert!(matches!(refused, QueueError::TooNew { found: 2, known: 1, .. }));
+        assert!(matches!(refused, QueueError::TooNew { found, known, .. } if found == later && known == later - 1));
     }
 }

@@ -14,6 +14,7 @@ pub(super) struct TaskParcel {
     pub(super) task: NewTask,
     pub(super) input: String,
     pub(super) est_cost_ms: i64,
+    pub(super) deadline_ms: Option<i64>,
 }
 
 pub(super) fn tasks(tasks: Vec<NewTask>) -> Result<Vec<TaskParcel>> {
@@ -44,6 +45,8 @@ fn task_parcel(task: NewTask) -> Result<TaskParcel> {
         input: payload("a task's input", &task.input)?,
         // At least one millisecond: what costs nothing could be claimed for ever by one tenant.
         est_cost_ms: i64::try_from(task.est_cost.as_millis()).unwrap_or(i64::MAX).clamp(1, MAX_COST_MS),
+        // Likewise: a deadline of nothing would fail every attempt before it began.
+        deadline_ms: task.deadline.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX).max(1)),
         task,
     })
 }

@@ -14,7 +14,7 @@ macro_rules! select_run {
     ($rest:literal) => {
         concat!(
             "SELECT r.id, n.name, r.name, r.idem_key, r.state, io.spec, io.output, r.error,
-                    r.open_tasks, r.failed_tasks, r.cancel_at, r.created_at, r.finished_at
+                    r.open_tasks, r.failed_tasks, r.cancel_at, r.created_at, r.finished_at, r.paused_at
                FROM run r JOIN tenant n ON n.id = r.tenant_id JOIN run_io io ON io.run_id = r.id ",
             $rest
         )
@@ -66,6 +66,7 @@ fn run_view(row: &Row<'_>) -> Outcome<RunView> {
         cancel_at: row.get(10)?,
         created_at: row.get(11)?,
         finished_at: row.get(12)?,
+        paused_at: row.get(13)?,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Reading tasks, and all that belongs to one.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, Row, params};
 
 use super::columns::{all, first, json, optional_json, place, task_ids, word};
@@ -15,8 +17,8 @@ macro_rules! select_task {
         concat!(
             "SELECT id, run_id, name, kind, pool, state, priority, ready_at, pending_deps,
                     on_dep_failure, failures, max_attempts, lost, lease_token, worker_id,
-                    lease_until, cancel_at, progress, error, created_at, started_at, finished_at
-               FROM task ",
+                    lease_until, cancel_at, progress, error, created_at, started_at, finished_at,
+                    deadline_ms FROM task ",
             $rest
         )
     };
@@ -27,8 +29,12 @@ pub(super) fn tasks(sql: &Connection, run: RunId) -> Outcome<Vec<TaskView>> {
     all(sql, select_task!("WHERE run_id = ?1 ORDER BY id"), [run], task_view)
 }
 
+pub(super) fn view(sql: &Connection, task: TaskId) -> Outcome<TaskView> {
+    first(sql, select_task!("WHERE id = ?1"), [task], task_view)?.ok_or_else(|| QueueError::UnknownTask(task).into())
+}
+
 pub(super) fn task(sql: &Connection, task: TaskId) -> Outcome<TaskDetail> {
-    let view = first(sql, select_task!("WHERE id = ?1"), [task], task_view)?.ok_or(QueueError::UnknownTask(task))?;
+    let view = view(sql, task)?;
     let (input, output) = first(sql, "SELECT input, output FROM task_io WHERE task_id = ?1", [task], |row| {
         let input: String = row.get(0)?;
         Ok((
@@ -115,5 +121,6 @@ fn task_view(row: &Row<'_>) -> Outcome<TaskView> {
         created_at: row.get(19)?,
         started_at: row.get(20)?,
         finished_at: row.get(21)?,
+        deadline: row.get::<_, Option<i64>>(22)?.map(|ms| Duration::from_millis(ms.unsigned_abs())),
     })
 }

@@ -7,7 +7,7 @@ use super::claim::require_active;
 use super::columns::change;
 use super::fault::Outcome;
 use super::finish::back_to_ready;
-use super::ledger::{Held, close_cancelled, end_attempt, event, give_up, held_tasks, settle};
+use super::ledger::{Held, close_cancelled, end_attempt, event, give_up, held_tasks};
 use super::writer::Tx;
 use crate::completion::Recovered;
 use crate::ids::WorkerId;
@@ -50,7 +50,6 @@ fn take_back(tx: &Tx<'_>, tasks: Vec<Held>, why: &str) -> Outcome<Recovered> {
             let error =
                 format!("{lost} worker processes vanished while they ran it ({why}): it probably makes them crash");
             give_up(tx, &held, "poison", &error)?;
-            settle(tx, held.run)?;
             recovered.poisoned.push(held.task);
         }
     }

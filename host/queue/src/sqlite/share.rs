@@ -26,6 +26,10 @@ pub(super) fn set_lane(tx: &Tx<'_>, settings: &LaneSettings) -> Outcome<()> {
     Ok(())
 }
 
+pub(super) fn paused_pools(sql: &Connection) -> Outcome<Vec<String>> {
+    all(sql, "SELECT name FROM pool WHERE paused = 1 ORDER BY name", [], |row| Ok(row.get(0)?))
+}
+
 pub(super) fn lanes(sql: &Connection) -> Outcome<Vec<LaneView>> {
     all(
         sql,

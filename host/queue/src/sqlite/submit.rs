@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use super::columns::{change, first};
 use super::fault::Outcome;
-use super::ledger::{add_open, event, find_task, first_state, settle, signed};
+use super::ledger::{add_open, event, find_task, first_state, is_paused, settle, signed};
 use super::parcel::{self, TaskParcel};
 use super::writer::Tx;
 use crate::completion::EmittedTask;
 use crate::error::{QueueError, Result};
-use crate::ids::{RunId, TaskId};
+use crate::ids::{RunId, TaskId, TimestampMs};
 use crate::limits::DEFAULT_WEIGHT;
 use crate::state::{EventKind, TaskState};
 use crate::submission::{NewRun, SlotArtifact, Submitted};
@@ -21,6 +21,7 @@ pub(super) struct RunParcel {
     name: String,
     idem_key: Option<String>,
     spec: String,
+    start_at: Option<TimestampMs>,
     tasks: Vec<TaskParcel>,
 }
 
@@ -35,6 +36,7 @@ pub(super) fn prepare(run: NewRun) -> Result<RunParcel> {
     }
     Ok(RunParcel {
         spec: parcel::payload("a run's specification", &run.spec)?,
+        start_at: run.start_at,
         tasks: parcel::tasks(run.tasks)?,
         tenant: run.tenant,
         name: run.name,
@@ -62,7 +64,7 @@ pub(super) fn submit(tx: &Tx<'_>, new: &RunParcel) -> Outcome<Submitted> {
         .query_row(params![tenant, new.name, new.idem_key, tx.now], |row| row.get(0))?;
     change(tx.sql, "INSERT INTO run_io(run_id, spec) VALUES(?1, ?2)", params![run, new.spec])?;
     event(tx, run, None, EventKind::RunSubmitted, &json!({"tasks": new.tasks.len()}))?;
-    add_tasks(tx, run, tenant, &new.tasks)?;
+    add_tasks(tx, run, tenant, &new.tasks, new.start_at)?;
     settle(tx, run)?;
     Ok(Submitted { run, created: true })
 }
@@ -89,8 +91,23 @@ pub(super) struct Added {
     pub(super) ready: Vec<TaskId>,
 }
 
-/// Adds tasks to a run, parents before children; names that it has already are left as they are.
-pub(super) fn add_tasks(tx: &Tx<'_>, run: RunId, tenant: i64, tasks: &[TaskParcel]) -> Outcome<Added> {
+/// Adds tasks to a run, parents before children; names that it has already are left as they are. What waits for no other
+/// task waits for `start_at`.
+pub(super) fn add_tasks(
+    tx: &Tx<'_>,
+    run: RunId,
+    tenant: i64,
+    tasks: &[TaskParcel],
+    start_at: Option<TimestampMs>,
+) -> Outcome<Added> {
+    let ready_at = start_at.filter(|at| *at > tx.now).unwrap_or(tx.now);
+    let to_start = if is_paused(tx, run)? {
+        TaskState::Paused
+    } else if ready_at > tx.now {
+        TaskState::Scheduled
+    } else {
+        TaskState::Ready
+    };
     let mut added = Added { tasks: Vec::with_capacity(tasks.len()), ready: Vec::new() };
     let mut open = 0;
     for parcel in tasks {
@@ -99,7 +116,7 @@ pub(super) fn add_tasks(tx: &Tx<'_>, run: RunId, tenant: i64, tasks: &[TaskParce
             added.tasks.push(EmittedTask { name, task, created: false });
             continue;
         }
-        let (task, state) = add_task(tx, run, tenant, parcel)?;
+        let (task, state) = add_task(tx, run, tenant, parcel, (to_start, ready_at))?;
         open += i64::from(!state.is_final());
         if state == TaskState::Ready {
             added.ready.push(task);
@@ -110,7 +127,14 @@ pub(super) fn add_tasks(tx: &Tx<'_>, run: RunId, tenant: i64, tasks: &[TaskParce
     Ok(added)
 }
 
-fn add_task(tx: &Tx<'_>, run: RunId, tenant: i64, parcel: &TaskParcel) -> Outcome<(TaskId, TaskState)> {
+/// `to_start` is the state of a task that waits for no other, and from when it may be claimed.
+fn add_task(
+    tx: &Tx<'_>,
+    run: RunId,
+    tenant: i64,
+    parcel: &TaskParcel,
+    (to_start, ready_at): (TaskState, TimestampMs),
+) -> Outcome<(TaskId, TaskState)> {
     let new = &parcel.task;
     let mut parents = Vec::with_capacity(new.after.len());
     for name in &new.after {
@@ -121,7 +145,10 @@ fn add_task(tx: &Tx<'_>, run: RunId, tenant: i64, parcel: &TaskParcel) -> Outcom
         }
     }
     let states: Vec<TaskState> = parents.iter().map(|(_, state)| *state).collect();
-    let state = first_state(&states, new.on_dep_failure);
+    let state = match first_state(&states, new.on_dep_failure) {
+        TaskState::Ready => to_start,
+        other => other,
+    };
     let pending = states.iter().filter(|state| !state.is_final()).count();
     let finished_at = state.is_final().then_some(tx.now);
     let task: TaskId = tx
@@ -129,8 +156,8 @@ fn add_task(tx: &Tx<'_>, run: RunId, tenant: i64, parcel: &TaskParcel) -> Outcom
         .prepare_cached(
             "INSERT INTO task(run_id, tenant_id, name, kind, pool, state, priority, ready_at,
                               pending_deps, on_dep_failure, max_attempts, est_cost_ms, affinity,
-                              created_at, finished_at)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?8, ?14) RETURNING id",
+                              created_at, finished_at, deadline_ms)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?15, ?9, ?10, ?11, ?12, ?13, ?8, ?14, ?16) RETURNING id",
         )?
         .query_row(
             params![
@@ -148,6 +175,8 @@ fn add_task(tx: &Tx<'_>, run: RunId, tenant: i64, parcel: &TaskParcel) -> Outcom
                 parcel.est_cost_ms,
                 new.affinity,
                 finished_at,
+                ready_at,
+                parcel.deadline_ms,
             ],
             |row| row.get(0),
         )?;

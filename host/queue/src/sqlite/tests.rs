@@ -7,10 +7,10 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::writer::{Effect, Writer};
-use super::{SqliteStore, check, claim, connection, recover, submit};
+use super::{SqliteStore, check, claim, connection, recover, repair, submit};
 use crate::clock::SystemClock;
 use crate::error::QueueError;
-use crate::store::Store;
+use crate::store::{Store, Trial};
 use crate::submission::{NewRun, NewTask};
 use crate::view::RunFilter;
 
@@ -40,17 +40,23 @@ fn hot_queries_use_their_indexes() {
         (claim::PROMOTE, "SEARCH task USING COVERING INDEX task_due (ready_at<?)"),
         (claim::NEXT_DUE, "SEARCH task USING COVERING INDEX task_due"),
         (claim::PICK_LANE, "SEARCH lane USING INDEX lane_pick (pool=?)"),
-        (claim::PICK_TASK, "SEARCH task USING INDEX task_ready (pool=? AND tenant_id=?)"),
+        (claim::PICK_TASK, "SEARCH task USING COVERING INDEX task_ready (pool=? AND tenant_id=?)"),
+        (claim::PICK_AFFINE, "SEARCH lane USING INDEX lane_pick (pool=? AND vtime<?)"),
+        (claim::PICK_AFFINE, "USING COVERING INDEX task_affine (pool=? AND tenant_id=? AND affinity=? AND priority<?)"),
+        (claim::WAITING, "SEARCH lane USING INDEX lane_pick (pool=?)"),
+        (claim::WAITING, "SEARCH task USING COVERING INDEX task_ready (pool=? AND tenant_id=?)"),
+        (claim::STOPPING, "SEARCH task USING INDEX task_worker (worker_id=?)"),
+        (claim::POOL_PAUSED, "SEARCH pool USING PRIMARY KEY (name=?)"),
         (recover::LEASE_OVER, "SEARCH task USING INDEX task_lease (lease_until<?)"),
         (recover::HELD_BY_OTHERS, "USING INDEX task_"),
     ] {
         let plan = plan(&sql, query);
         assert!(plan.contains(index), "{query}\nwants {index}\nhas {plan}");
     }
-    // The window must come from the index in order; only its few rows are sorted.
-    let pick = plan(&sql, claim::PICK_TASK);
-    assert_eq!(pick.matches("USE TEMP B-TREE").count(), 1, "{pick}");
-    assert!(!plan(&sql, claim::PICK_LANE).contains("TEMP B-TREE"));
+    // All of them come from their index in order: nothing is sorted.
+    for query in [claim::PICK_LANE, claim::PICK_TASK, claim::PICK_AFFINE] {
+        assert!(!plan(&sql, query).contains("TEMP B-TREE"), "{query}");
+    }
 }
 
 /// The string literals of a source file, escapes resolved as far as SQL uses them.
@@ -70,11 +76,16 @@ fn every_statement_prepares() {
         include_str!("cancel.rs"),
         include_str!("check.rs"),
         include_str!("claim.rs"),
+        include_str!("explain.rs"),
         include_str!("finish.rs"),
         include_str!("ledger.rs"),
+        include_str!("pause.rs"),
+        include_str!("prune.rs"),
         include_str!("read_runs.rs"),
         include_str!("read_tasks.rs"),
         include_str!("recover.rs"),
+        include_str!("repair.rs"),
+        include_str!("retry.rs"),
         include_str!("share.rs"),
         include_str!("submit.rs"),
     ] {
@@ -86,7 +97,7 @@ fn every_statement_prepares() {
                     continue;
                 }
                 Some("WHERE") => format!("{head}{literal}"),
-                Some("SELECT" | "INSERT" | "UPDATE" | "WITH") => literal,
+                Some("SELECT" | "INSERT" | "UPDATE" | "DELETE" | "WITH") => literal,
                 _ => continue,
             };
             if let Err(error) = sql.prepare(&statement) {
@@ -95,7 +106,7 @@ fn every_statement_prepares() {
             prepared += 1;
         }
     }
-    assert!(prepared > 60, "only {prepared} statements were found");
+    assert!(prepared > 90, "only {prepared} statements were found");
     assert_eq!(check::check(&sql).unwrap(), []);
 }
 
@@ -117,6 +128,61 @@ fn pragma(store: &SqliteStore, statement: &'static str) {
             Ok(())
         })
         .unwrap();
+}
+
+/// Breaks every rule that can be broken behind the schema's back, and has all of it mended.
+#[test]
+fn what_is_broken_is_found_and_what_can_be_derived_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("queue.db"));
+    for _ in 0..2 {
+        let two = run(1).task(NewTask::new("b", "k", "gpu", json!(null)).after("a"));
+        store.submit(two).unwrap();
+    }
+    store.pause_run(crate::RunId(2)).unwrap();
+    let break_it = |statements: &'static str| {
+        store.writer.call(Effect::State, move |tx| Ok(tx.sql.execute_batch(statements)?)).unwrap();
+    };
+    for (rule, statements) in [
+        ("pending_deps", "UPDATE task SET pending_deps = 7 WHERE id = 2"),
+        ("lane_counters", "UPDATE lane SET ready = ready + 3"),
+        ("run_counters", "UPDATE run SET open_tasks = 9 WHERE id = 1"),
+        ("event_gap", "UPDATE run SET next_seq = 50 WHERE id = 1"),
+        ("paused_run", "UPDATE run SET paused_at = NULL WHERE id = 2"),
+        ("run_state", "UPDATE task SET state = 'skipped', finished_at = 5, pending_deps = 0 WHERE run_id = 1"),
+    ] {
+        break_it(statements);
+        let found: Vec<_> = store.check().unwrap().iter().map(|f| f.rule).collect();
+        assert!(found.contains(&rule) || rule == "run_state" && !found.is_empty(), "{rule}: {found:?}");
+        let dry = store.repair(Trial::Dry).unwrap();
+        assert!(!store.check().unwrap().is_empty(), "{rule}: a trial changes nothing");
+        assert_eq!(store.repair(Trial::Real).unwrap(), dry, "{rule}");
+        assert_eq!(store.check().unwrap(), [], "{rule}");
+    }
+    assert!(repair::REPAIRS.iter().all(|(rule, _)| check::RULES.iter().any(|(known, _)| known == rule)));
+}
+
+#[test]
+fn a_backup_is_a_whole_database_and_never_replaces_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("queue.db"));
+    store.submit(run(100)).unwrap();
+    let to = folder.path().join("copy.db");
+    store.backup(&to).unwrap();
+    let copy = SqliteStore::open_for_read(&to).unwrap();
+    assert_eq!(copy.runs(&RunFilter::default(), 10).unwrap().len(), 1);
+    assert_eq!(copy.check().unwrap(), []);
+    let again = store.backup(&to).unwrap_err();
+    assert!(again.to_string().contains("copy.db") && again.to_string().contains("there already"), "{again}");
+    let nowhere = store.backup(&folder.path().join("no/such/copy.db")).unwrap_err();
+    assert!(nowhere.to_string().contains("copy"), "{nowhere}");
+    assert_eq!(
+        std::fs::read_dir(folder.path())
+            .unwrap()
+            .filter(|f| { f.as_ref().unwrap().file_name().to_string_lossy().contains("partial") })
+            .count(),
+        0
+    );
 }
 
 #[test]

@@ -128,7 +128,7 @@ pub(crate) fn a_released_task_is_as_if_it_had_not_been_taken(database: &dyn Data
 
 pub(crate) fn an_incarnation_registers_once(database: &dyn Database) {
     let bench = Bench::new(database);
-    let worker = NewWorker { incarnation: Incarnation::named("w"), host: "h".into(), capacity: null() };
+    let worker = NewWorker { incarnation: Incarnation::named("w"), host: "h".into(), capacity: Capacity::default() };
     bench.store.register_worker(worker.clone()).unwrap();
     let again = bench.store.register_worker(worker).unwrap_err();
     assert_eq!(again.code(), "queue_incarnation_used");

@@ -3,6 +3,7 @@
 
 pub(crate) mod graph;
 pub(crate) mod leases;
+pub(crate) mod operate;
 pub(crate) mod share;
 pub(crate) mod submission;
 
@@ -99,7 +100,7 @@ pub(crate) fn register(store: &dyn Store) -> WorkerId {
         .register_worker(NewWorker {
             incarnation: Incarnation::fresh(),
             host: "bench".into(),
-            capacity: json!({"cpu": 2}),
+            capacity: Capacity::of([("gpu", 1), ("cpu", 2)]),
         })
         .unwrap()
 }

@@ -49,14 +49,15 @@ pub(crate) fn pools_are_served_in_the_order_of_the_wish(database: &dyn Database)
 
 pub(crate) fn tenants_are_served_by_weight(database: &dyn Database) {
     let bench = Bench::new(database);
-    for (tenant, weight) in [("half", 50), ("one", 100), ("two", 200), ("four", 400)] {
+    let weights = [("half", 50), ("one", 100), ("uno", 100), ("two", 200), ("four", 400)];
+    for (tenant, weight) in weights {
         bench.store.set_weight(tenant, weight).unwrap();
-        submit_for(&bench, tenant, 160);
+        submit_for(&bench, tenant, 400);
     }
-    let served = serve(&bench, 300);
-    for (tenant, ideal) in [("half", 20), ("one", 40), ("two", 80), ("four", 160)] {
-        let got = served[tenant];
-        assert!(got.abs_diff(ideal) <= 2, "{tenant} got {got} of {ideal}");
+    let served = serve(&bench, 800);
+    for (tenant, weight) in weights {
+        let (got, ideal) = (served[tenant] as f64, 800.0 * f64::from(weight) / 850.0);
+        assert!((got - ideal).abs() <= 1.0, "{tenant} got {got} of {ideal}");
     }
     bench.sound();
 }

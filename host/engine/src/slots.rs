@@ -1,0 +1,286 @@
+//! Which task may start where: places, what they hold, and which pool is asked for next.
+//!
+//! A *place* is a device, or a number of CPU slots. It serves one or more pools, each with the memory that its tasks
+//! need. All of it is arithmetic on numbers that are handed in: the host acts on it, and a simulation on a virtual clock
+//! runs the same code.
+//!
+//! * **Prefetch.** A place claims up to [`Place::ahead`] tasks more than it can run, so that what can be prepared without
+//!   the device (guide and mask clips) is prepared while the device is busy.
+//! * **Affinity.** A place asks for tasks that suit what it has loaded, at most [`MAX_STREAK`] times in a row.
+//! * **Room for large tasks.** Pools that fit are asked for first. One that does not fit and whose next task has waited
+//!   for [`RESERVE_AFTER`] goes before all others; once it is claimed nothing else starts there until it fits.
+
+use crate::limits::{MAX_STREAK, RESERVE_AFTER};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use travel_queue::{Capacity, TaskId};
+
+/// A device, or some CPU slots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Unique on this host, such as `cpu` or `gpu0`.
+    pub name: String,
+    /// Tasks that run at once.
+    pub slots: u32,
+    /// Tasks that are claimed beyond those, to be prepared meanwhile.
+    pub ahead: u32,
+    /// Memory that tasks share, MiB; 0 where nobody counts it.
+    pub memory_mb: u64,
+    /// Pools that it serves, and the memory that a task of each needs, MiB.
+    pub pools: BTreeMap<String, u64>,
+}
+
+impl Place {
+    /// So many slots of one pool, and no memory to count.
+    pub fn slots_of(pool: &str, slots: u32, ahead: u32) -> Self {
+        Self { name: pool.to_owned(), slots, ahead, memory_mb: 0, pools: BTreeMap::from([(pool.to_owned(), 0)]) }
+    }
+
+    /// Whether a task of that pool can ever run here.
+    fn can_hold(&self, pool: &str) -> bool {
+        self.pools.get(pool).is_some_and(|need| *need <= self.memory_mb)
+    }
+}
+
+/// How far a claimed task has come in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Without the device.
+    Prepared,
+    /// With it.
+    Runs,
+    /// Without it again: the clip is counted and stored.
+    Leaves,
+}
+
+/// A claimed task in its place.
+#[derive(Debug, Clone)]
+struct Held {
+    task: TaskId,
+    memory_mb: u64,
+    stage: Stage,
+}
+
+/// A place and what it holds.
+#[derive(Debug, Clone)]
+struct Filled {
+    place: Place,
+    held: Vec<Held>,
+    loaded: Option<String>,
+    streak: u32,
+}
+
+/// What a place should ask the queue for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Which place.
+    pub place: usize,
+    /// Pools, most wanted first.
+    pub pools: Vec<String>,
+    /// What it has loaded, unless it is time for something else.
+    pub affinity: Option<String>,
+}
+
+/// All places of a host.
+#[derive(Debug, Clone)]
+pub struct Slots {
+    places: Vec<Filled>,
+}
+
+impl Slots {
+    /// Empty places.
+    pub fn new(places: Vec<Place>) -> Self {
+        let empty = |place| Filled { place, held: Vec::new(), loaded: None, streak: 0 };
+        Self { places: places.into_iter().map(empty).collect() }
+    }
+
+    /// What the host tells the queue that it offers.
+    pub fn capacity(&self) -> Capacity {
+        let mut pools: BTreeMap<String, u32> = BTreeMap::new();
+        for filled in &self.places {
+            for pool in filled.place.pools.keys().filter(|pool| filled.place.can_hold(pool)) {
+                let places = pools.entry(pool.clone()).or_default();
+                *places = places.saturating_add(filled.place.slots);
+            }
+        }
+        Capacity { pools }
+    }
+
+    /// Pools of which a place serves more than one: only for these does it matter who has waited for how long.
+    pub fn contested(&self) -> Vec<String> {
+        let several = self.places.iter().filter(|filled| filled.place.pools.len() > 1);
+        let mut pools: Vec<String> = several.flat_map(|filled| filled.place.pools.keys().cloned()).collect();
+        pools.sort();
+        pools.dedup();
+        pools
+    }
+
+    /// What places with room should ask for, those with something loaded first: a task that suits one of them is not to be
+    /// taken by a place that would have to load for it. `waiting` is how long the next task of a pool has waited.
+    pub fn wishes(&self, waiting: &BTreeMap<String, Duration>) -> Vec<Wish> {
+        let mut wishes: Vec<Wish> =
+            self.places.iter().enumerate().filter_map(|(i, filled)| filled.wish(i, waiting)).collect();
+        wishes.sort_by_key(|wish| wish.affinity.is_none());
+        wishes
+    }
+
+    /// Takes a claimed task in. True when it may run at once; else [`Slots::start_next`] will name it.
+    pub fn take(&mut self, place: usize, task: TaskId, pool: &str, affinity: Option<&str>) -> bool {
+        let Some(filled) = self.places.get_mut(place) else { return false };
+        match affinity {
+            Some(affinity) if filled.loaded.as_deref() == Some(affinity) => {
+                filled.streak = filled.streak.saturating_add(1)
+            }
+            Some(affinity) => (filled.loaded, filled.streak) = (Some(affinity.to_owned()), 1),
+            None => {}
+        }
+        let memory_mb = filled.place.pools.get(pool).copied().unwrap_or(0);
+        let runs = filled.count(Stage::Prepared) == 0 && filled.fits(memory_mb);
+        filled.held.push(Held { task, memory_mb, stage: if runs { Stage::Runs } else { Stage::Prepared } });
+        runs
+    }
+
+    /// A task that still works, but no longer needs its place.
+    pub fn leave(&mut self, task: TaskId) {
+        for held in self.places.iter_mut().flat_map(|filled| &mut filled.held).filter(|held| held.task == task) {
+            held.stage = Stage::Leaves;
+        }
+    }
+
+    /// Removes a task that has ended, whether it ran or was only prepared.
+    pub fn end(&mut self, task: TaskId) {
+        for filled in &mut self.places {
+            filled.held.retain(|held| held.task != task);
+        }
+    }
+
+    /// The next claimed task, in the order of claims, for which there is room now; it counts as running from here on.
+    pub fn start_next(&mut self) -> Option<TaskId> {
+        self.places.iter_mut().find_map(|filled| {
+            let at = filled.held.iter().position(|held| held.stage == Stage::Prepared)?;
+            if !filled.fits(filled.held.get(at)?.memory_mb) {
+                return None;
+            }
+            let held = filled.held.get_mut(at)?;
+            held.stage = Stage::Runs;
+            Some(held.task)
+        })
+    }
+
+    /// Claimed tasks that are only prepared: whoever stops may hand them back at once.
+    pub fn prepared(&self) -> Vec<TaskId> {
+        let held = self.places.iter().flat_map(|filled| &filled.held);
+        held.filter(|held| held.stage == Stage::Prepared).map(|held| held.task).collect()
+    }
+
+    /// What a place has loaded.
+    pub fn loaded(&self, place: usize) -> Option<&str> {
+        self.places.get(place)?.loaded.as_deref()
+    }
+}
+
+impl Filled {
+    fn count(&self, stage: Stage) -> usize {
+        self.held.iter().filter(|held| held.stage == stage).count()
+    }
+
+    fn free_mb(&self) -> u64 {
+        let used: u64 = self.held.iter().filter(|held| held.stage == Stage::Runs).map(|held| held.memory_mb).sum();
+        self.place.memory_mb.saturating_sub(used)
+    }
+
+    /// Whether a task of that size may start now.
+    fn fits(&self, memory_mb: u64) -> bool {
+        self.count(Stage::Runs) < self.place.slots as usize && memory_mb <= self.free_mb()
+    }
+
+    fn wish(&self, place: usize, waiting: &BTreeMap<String, Duration>) -> Option<Wish> {
+        let room = (self.place.slots as usize).saturating_add(self.place.ahead as usize);
+        let (running, prepared) = (self.count(Stage::Runs), self.count(Stage::Prepared));
+        let busy = running >= self.place.slots as usize;
+        // Behind a large task that waits for memory nothing else is claimed, unless all slots are taken anyway.
+        if running.saturating_add(prepared) >= room || (prepared > 0 && !busy) {
+            return None;
+        }
+        let waited = |pool: &String| waiting.get(pool).copied().unwrap_or_default();
+        let mut pools: Vec<&String> = self.place.pools.keys().filter(|pool| self.place.can_hold(pool)).collect();
+        let too_large = |pool: &String| !busy && self.place.pools.get(pool).is_some_and(|need| *need > self.free_mb());
+        pools.retain(|pool| !too_large(pool) || waited(pool) >= RESERVE_AFTER);
+        // Who is too large and has waited so long comes first, then who has waited longest.
+        pools.sort_by_key(|pool| (!too_large(pool), std::cmp::Reverse(waited(pool))));
+        let affinity = self.loaded.clone().filter(|_| self.streak < MAX_STREAK);
+        (!pools.is_empty()).then(|| Wish { place, pools: pools.into_iter().cloned().collect(), affinity })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gpu(slots: u32, ahead: u32, memory_mb: u64, pools: &[(&str, u64)]) -> Place {
+        let pools = pools.iter().map(|(pool, need)| ((*pool).to_owned(), *need)).collect();
+        Place { name: "gpu0".into(), slots, ahead, memory_mb, pools }
+    }
+
+    fn waits(pools: &[(&str, u64)]) -> BTreeMap<String, Duration> {
+        pools.iter().map(|(pool, s)| ((*pool).to_owned(), Duration::from_secs(*s))).collect()
+    }
+
+    #[test]
+    fn a_place_claims_one_task_ahead_and_starts_it_when_the_first_ends() {
+        let mut slots = Slots::new(vec![Place::slots_of("gpu", 1, 1)]);
+        let none = BTreeMap::new();
+        assert!(slots.take(slots.wishes(&none)[0].place, TaskId(1), "gpu", None));
+        assert!(!slots.take(0, TaskId(2), "gpu", None), "it is prepared meanwhile");
+        assert!(slots.wishes(&none).is_empty());
+        assert_eq!(slots.start_next(), None);
+        slots.leave(TaskId(1));
+        assert_eq!(slots.start_next(), Some(TaskId(2)), "the device is free before the first is stored");
+        assert_eq!(slots.start_next(), None);
+        slots.end(TaskId(1));
+        assert_eq!(slots.wishes(&none).len(), 1);
+    }
+
+    #[test]
+    fn what_is_loaded_is_asked_for_a_few_times_and_then_anything() {
+        let mut slots = Slots::new(vec![Place::slots_of("gpu", 1, 0), Place::slots_of("gpu", 1, 0)]);
+        let none = BTreeMap::new();
+        for n in 0..i64::from(MAX_STREAK) {
+            slots.take(1, TaskId(n), "gpu", Some("wan"));
+            slots.end(TaskId(n));
+            let wishes = slots.wishes(&none);
+            let expected = (n + 1 < i64::from(MAX_STREAK)).then(|| "wan".to_owned());
+            assert_eq!(wishes.iter().find(|w| w.place == 1).unwrap().affinity, expected);
+            assert!(expected.is_none() || wishes[0].place == 1, "who has something loaded asks first");
+        }
+        slots.take(1, TaskId(9), "gpu", Some("ltx"));
+        assert_eq!(slots.loaded(1), Some("ltx"));
+    }
+
+    #[test]
+    fn a_large_task_that_has_waited_is_made_room_for() {
+        let mut slots = Slots::new(vec![gpu(4, 1, 48_000, &[("gpu-24g", 24_000), ("gpu-48g", 48_000)])]);
+        slots.take(0, TaskId(1), "gpu-24g", None);
+        let pools = |slots: &Slots, large: u64| {
+            let wishes = slots.wishes(&waits(&[("gpu-24g", 5), ("gpu-48g", large)]));
+            wishes.first().map(|w| w.pools.clone()).unwrap_or_default()
+        };
+        assert_eq!(pools(&slots, 10), ["gpu-24g"], "what fits goes on");
+        assert_eq!(pools(&slots, 60), ["gpu-48g", "gpu-24g"]);
+        assert!(!slots.take(0, TaskId(2), "gpu-48g", None), "it does not fit yet");
+        assert!(pools(&slots, 0).is_empty(), "and nothing overtakes it");
+        assert_eq!(slots.start_next(), None);
+        slots.end(TaskId(1));
+        assert_eq!(slots.start_next(), Some(TaskId(2)));
+        assert!(slots.wishes(&waits(&[])).is_empty(), "no memory is left");
+    }
+
+    #[test]
+    fn a_pool_that_no_device_can_ever_hold_is_not_offered() {
+        let slots = Slots::new(vec![gpu(1, 0, 24_000, &[("gpu-24g", 24_000), ("gpu-48g", 48_000)])]);
+        assert_eq!(slots.capacity(), Capacity::of([("gpu-24g", 1)]));
+        assert_eq!(slots.contested(), ["gpu-24g", "gpu-48g"]);
+        assert_eq!(slots.wishes(&waits(&[("gpu-48g", 900)]))[0].pools, ["gpu-24g"]);
+    }
+}

@@ -1,0 +1,287 @@
+//! What an operator does to a queue, and what the queue answers: pausing, explaining, repairing, pruning.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::ids::{RunId, TaskId, TimestampMs, WorkerId};
+use crate::state::{RunState, TaskState};
+
+/// Answer to pausing or resuming a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Paused {
+    /// The run.
+    pub run: RunId,
+    /// Its state.
+    pub run_state: RunState,
+    /// False when it was so already, or is over.
+    pub changed: bool,
+    /// Tasks that were held back, or let go.
+    pub tasks: Vec<TaskId>,
+}
+
+/// Why a task is where it is. Its `Display` is one sentence with the numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The task.
+    pub task: TaskId,
+    /// Its name within the run.
+    pub name: String,
+    /// Where it stands.
+    pub state: TaskState,
+    /// The one thing that it waits for, or what became of it.
+    #[serde(flatten)]
+    pub reason: Reason,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {} ({}) is {}: {}", self.task, self.name, self.state, self.reason)
+    }
+}
+
+/// A parent that is not over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenParent {
+    /// The task.
+    pub task: TaskId,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub state: TaskState,
+}
+
+/// The one thing that a task waits for, or what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Reason {
+    /// Some of its parents are not over.
+    Parents {
+        /// How many are not.
+        open: u32,
+        /// How many it has.
+        of: u32,
+        /// The first few of those.
+        first: Vec<OpenParent>,
+    },
+    /// Somebody paused its run.
+    RunPaused {
+        /// The run.
+        run: RunId,
+        /// How long ago.
+        for_ms: u64,
+    },
+    /// An attempt failed, and the next is due later.
+    Retry {
+        /// In how long.
+        in_ms: u64,
+        /// Attempts that failed.
+        failures: u32,
+        /// Attempts that may fail before it is given up.
+        max_attempts: u32,
+        /// Why the last one failed.
+        error: Option<String>,
+    },
+    /// It was asked not to start before a time.
+    NotBefore {
+        /// In how long.
+        in_ms: u64,
+        /// The time.
+        at: TimestampMs,
+    },
+    /// No host gives signs of life.
+    NoHost {
+        /// When one did last.
+        last_seen_ms_ago: Option<u64>,
+    },
+    /// Hosts are at work, and none of them has places of this pool.
+    NoWorkerOffers {
+        /// The pool.
+        pool: String,
+        /// What they do offer.
+        offered: Vec<String>,
+    },
+    /// Somebody paused its pool.
+    PoolPaused {
+        /// The pool.
+        pool: String,
+    },
+    /// Somebody paused its tenant in that pool.
+    LanePaused {
+        /// The pool.
+        pool: String,
+        /// The tenant.
+        tenant: String,
+    },
+    /// Its tenant runs as many tasks of that pool as it may.
+    TenantLimit {
+        /// The pool.
+        pool: String,
+        /// The tenant.
+        tenant: String,
+        /// How many run.
+        running: u32,
+        /// How many may.
+        max_running: u32,
+    },
+    /// It may start as soon as a place is free and its turn has come.
+    InLine {
+        /// The pool.
+        pool: String,
+        /// Tasks of its own tenant that go first.
+        ahead: u32,
+        /// Other tenants with tasks for that pool.
+        other_tenants: u32,
+        /// Tasks of that pool that run, everybody's.
+        running: u32,
+        /// Places of that pool, over all hosts.
+        places: u32,
+    },
+    /// It runs.
+    Running {
+        /// Who runs it.
+        worker: WorkerId,
+        /// The worker's machine.
+        host: String,
+        /// For how long.
+        for_ms: u64,
+        /// What the worker told last.
+        progress: Option<Value>,
+        /// Whether it was asked to stop.
+        stopping: bool,
+    },
+    /// It is over.
+    Over {
+        /// How long ago.
+        ago_ms: u64,
+        /// Attempts that failed.
+        failures: u32,
+        /// Why it has no result, when it has none.
+        error: Option<String>,
+    },
+}
+
+/// `1 h 5 min`, `40 s`.
+fn span(ms: u64) -> String {
+    humantime::format_duration(Duration::from_secs(ms.div_ceil(1000))).to_string()
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parents { open, of, first } => {
+                let names: Vec<String> = first.iter().map(|p| format!("{} ({})", p.name, p.state)).collect();
+                let more = if (*open as usize) > first.len() { ", …" } else { "" };
+                write!(f, "{open} of {of} parents are not over: {}{more}", names.join(", "))
+            }
+            Self::RunPaused { run, for_ms } => {
+                write!(f, "run {run} was paused {} ago; `runs resume {run}` lets it go on", span(*for_ms))
+            }
+            Self::Retry { in_ms, failures, max_attempts, error } => {
+                write!(f, "attempt {failures} of {max_attempts} failed, the next is due in {}", span(*in_ms))?;
+                error.as_ref().map_or(Ok(()), |error| write!(f, "; it failed with: {error}"))
+            }
+            Self::NotBefore { in_ms, .. } => write!(f, "it was asked not to start for another {}", span(*in_ms)),
+            Self::NoHost { last_seen_ms_ago: None } => {
+                f.write_str("no host has ever worked on this queue; `travel-host run` starts one")
+            }
+            Self::NoHost { last_seen_ms_ago: Some(ms) } => write!(
+                f,
+                "no host works on this queue, the last gave a sign of life {} ago; `travel-host run` starts one",
+                span(*ms)
+            ),
+            Self::NoWorkerOffers { pool, offered } => {
+                write!(f, "no worker offers pool {pool}; offered are {}", offered.join(", "))
+            }
+            Self::PoolPaused { pool } => write!(f, "pool {pool} is paused; `queue resume --pool {pool}` opens it"),
+            Self::LanePaused { pool, tenant } => write!(
+                f,
+                "tenant {tenant} is paused in pool {pool}; `queue resume --pool {pool} --tenant {tenant}` lets it go on"
+            ),
+            Self::TenantLimit { pool, tenant, running, max_running } => {
+                write!(f, "tenant {tenant} runs {running} tasks of pool {pool}, and may run {max_running}")
+            }
+            Self::InLine { pool, ahead, other_tenants, running, places } => {
+                write!(f, "{running} of {places} places of pool {pool} are taken, and {ahead} tasks go before it")?;
+                match other_tenants {
+                    0 => Ok(()),
+                    n => write!(f, ", in turns with {n} other tenants"),
+                }
+            }
+            Self::Running { worker, host, for_ms, progress, stopping } => {
+                write!(f, "worker {worker} on {host} has run it for {}", span(*for_ms))?;
+                if let Some(progress) = progress {
+                    let number = |key| progress.get(key).and_then(Value::as_u64).unwrap_or(0);
+                    let phase = progress.get("phase").and_then(Value::as_str).unwrap_or("work");
+                    write!(f, ", {phase} {} of {}", number("done"), number("total"))?;
+                }
+                if *stopping { f.write_str(", and was asked to stop") } else { Ok(()) }
+            }
+            Self::Over { ago_ms, failures, error } => {
+                write!(f, "it ended {} ago", span(*ago_ms))?;
+                if *failures > 0 {
+                    write!(f, " after {failures} failed attempts")?;
+                }
+                error.as_ref().map_or(Ok(()), |error| write!(f, ": {error}"))
+            }
+        }
+    }
+}
+
+/// What a repair would do, or did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Repair {
+    /// The rule that was broken, as in [`crate::Finding`].
+    pub rule: &'static str,
+    /// Rows that were, or would be, brought in order.
+    pub rows: u32,
+}
+
+/// Which runs are to be forgotten: those that are over, and older than `finished_before`, but for the newest `keep`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrunePolicy {
+    /// Runs that ended before this time.
+    pub finished_before: TimestampMs,
+    /// Of those that are over, so many of the newest stay whatever their age.
+    pub keep: u32,
+    /// Only runs that ended so; empty is however they ended.
+    pub states: Vec<RunState>,
+    /// Only this tenant's.
+    pub tenant: Option<String>,
+}
+
+/// What was pruned, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    /// The runs.
+    pub runs: Vec<RunId>,
+    /// Their tasks.
+    pub tasks: u64,
+    /// Their events.
+    pub events: u64,
+    /// Stored files that no task refers to any more.
+    pub artifacts: u64,
+}
+
+/// The database's size and place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoreStats {
+    /// Version of its tables.
+    pub schema: i64,
+    /// Version of the library.
+    pub sqlite: String,
+    /// Bytes of the file, free pages included.
+    pub bytes: u64,
+    /// Bytes of pages that nothing uses.
+    pub free_bytes: u64,
+    /// Bytes of the write-ahead log.
+    pub wal_bytes: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Tasks by state; only states that occur.
+    pub tasks: std::collections::BTreeMap<TaskState, u64>,
+    /// Events.
+    pub events: u64,
+}

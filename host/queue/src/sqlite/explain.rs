@@ -1,0 +1,156 @@
+//! Why a task does not run: the first thing that holds it up, looked for in the order in which a claim would meet it.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+
+use super::claim::POOL_PAUSED;
+use super::columns::{all, first, place, word};
+use super::fault::Outcome;
+use super::read_tasks::view;
+use crate::claim::Capacity;
+use crate::control::{Explanation, OpenParent, Reason};
+use crate::ids::{TaskId, TimestampMs};
+use crate::limits::{EXPLAIN_PARENTS, LEASE, MAX_ROWS};
+use crate::state::TaskState;
+use crate::view::TaskView;
+
+pub(super) fn explain(sql: &Connection, task: TaskId, now: TimestampMs) -> Outcome<Explanation> {
+    let view = view(sql, task)?;
+    let reason = match view.state {
+        TaskState::Blocked => parents(sql, &view)?,
+        TaskState::Paused => {
+            let since: Option<TimestampMs> =
+                first(sql, "SELECT coalesce(paused_at, created_at) FROM run WHERE id = ?1", [view.run], |row| {
+                    Ok(row.get(0)?)
+                })?;
+            Reason::RunPaused { run: view.run, for_ms: ms(since.unwrap_or(now), now) }
+        }
+        TaskState::Scheduled if view.failures == 0 => {
+            Reason::NotBefore { in_ms: ms(now, view.ready_at), at: view.ready_at }
+        }
+        TaskState::Scheduled => Reason::Retry {
+            in_ms: ms(now, view.ready_at),
+            failures: view.failures,
+            max_attempts: view.max_attempts,
+            error: view.error.clone(),
+        },
+        TaskState::Ready => ready(sql, &view, now)?,
+        TaskState::Running => running(sql, &view, now)?,
+        TaskState::Succeeded | TaskState::Failed | TaskState::Cancelled | TaskState::Skipped => Reason::Over {
+            ago_ms: ms(view.finished_at.unwrap_or(now), now),
+            failures: view.failures,
+            error: view.error.clone(),
+        },
+    };
+    Ok(Explanation { task, name: view.name, state: view.state, reason })
+}
+
+fn ms(from: TimestampMs, to: TimestampMs) -> u64 {
+    u64::try_from(from.until(to).as_millis()).unwrap_or(u64::MAX)
+}
+
+fn parents(sql: &Connection, view: &TaskView) -> Outcome<Reason> {
+    let of = first(sql, "SELECT count(*) FROM task_dep WHERE child_id = ?1", [view.id], |row| Ok(row.get(0)?))?;
+    let open = all(
+        sql,
+        "SELECT p.id, p.name, p.state FROM task_dep d JOIN task p ON p.id = d.parent_id
+          WHERE d.child_id = ?1 AND p.finished_at IS NULL ORDER BY p.id LIMIT ?2",
+        params![view.id, EXPLAIN_PARENTS],
+        |row| {
+            let (task, state): (TaskId, String) = (row.get(0)?, row.get(2)?);
+            Ok(OpenParent { task, name: row.get(1)?, state: word(&state, place("task", "state", task.0))? })
+        },
+    )?;
+    Ok(Reason::Parents { open: view.pending_deps, of: of.unwrap_or(0), first: open })
+}
+
+struct Lane {
+    tenant_id: i64,
+    tenant: String,
+    running: u32,
+    max_running: Option<u32>,
+    paused: bool,
+}
+
+fn ready(sql: &Connection, view: &TaskView, now: TimestampMs) -> Outcome<Reason> {
+    let pool = view.pool.clone();
+    let (offered, last_seen) = offers(sql, now)?;
+    if offered.is_empty() {
+        return Ok(Reason::NoHost { last_seen_ms_ago: last_seen.map(|at| ms(at, now)) });
+    }
+    let Some(places) = offered.get(&pool).copied().filter(|n| *n > 0) else {
+        return Ok(Reason::NoWorkerOffers { pool, offered: offered.into_keys().collect() });
+    };
+    if first(sql, POOL_PAUSED, [&pool], |_| Ok(()))?.is_some() {
+        return Ok(Reason::PoolPaused { pool });
+    }
+    let lane = first(
+        sql,
+        "SELECT l.tenant_id, n.name, l.running, l.max_running, l.paused
+           FROM lane l JOIN task t ON t.pool = l.pool AND t.tenant_id = l.tenant_id
+           JOIN tenant n ON n.id = l.tenant_id WHERE t.id = ?1",
+        [view.id],
+        |row| {
+            Ok(Lane {
+                tenant_id: row.get(0)?,
+                tenant: row.get(1)?,
+                running: row.get(2)?,
+                max_running: row.get(3)?,
+                paused: row.get(4)?,
+            })
+        },
+    )?;
+    let Some(lane) = lane else { return Ok(Reason::InLine { pool, ahead: 0, other_tenants: 0, running: 0, places }) };
+    if lane.paused {
+        return Ok(Reason::LanePaused { pool, tenant: lane.tenant });
+    }
+    if let Some(max_running) = lane.max_running.filter(|max| lane.running >= *max) {
+        return Ok(Reason::TenantLimit { pool, tenant: lane.tenant, running: lane.running, max_running });
+    }
+    let count = |query: &str, params: &[&dyn rusqlite::ToSql]| -> Outcome<u32> {
+        Ok(first(sql, query, params, |row| Ok(row.get(0)?))?.unwrap_or(0))
+    };
+    let ahead = count(
+        "SELECT count(*) FROM (SELECT 1 FROM task WHERE state = 'ready' AND pool = ?1 AND tenant_id = ?2
+           AND (priority, ready_at, id) < (?3, ?4, ?5) LIMIT ?6)",
+        params![pool, lane.tenant_id, view.priority, view.ready_at, view.id, MAX_ROWS],
+    )?;
+    let other_tenants = count(
+        "SELECT count(*) FROM lane WHERE pool = ?1 AND tenant_id <> ?2 AND ready > 0",
+        params![pool, lane.tenant_id],
+    )?;
+    let running = count("SELECT coalesce(sum(running), 0) FROM lane WHERE pool = ?1", params![pool])?;
+    Ok(Reason::InLine { pool, ahead, other_tenants, running, places })
+}
+
+/// Places of each pool over all workers that gave a sign of life within a lease; and when any worker did last.
+fn offers(sql: &Connection, now: TimestampMs) -> Outcome<(BTreeMap<String, u32>, Option<TimestampMs>)> {
+    let workers =
+        all(sql, "SELECT capacity, seen_at, state = 'active' FROM worker ORDER BY id DESC LIMIT 100", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, TimestampMs>(1)?, row.get::<_, bool>(2)?))
+        })?;
+    let mut places = BTreeMap::new();
+    for (capacity, seen_at, active) in &workers {
+        if !active || seen_at.until(now) > LEASE {
+            continue;
+        }
+        // What a worker of an earlier version wrote of itself is no reason to fail; it is gone at the next start.
+        let capacity: Capacity = serde_json::from_str(capacity).unwrap_or_default();
+        for (pool, n) in capacity.pools {
+            *places.entry(pool).or_insert(0) += n;
+        }
+    }
+    Ok((places, workers.iter().map(|(_, seen_at, _)| *seen_at).max()))
+}
+
+fn running(sql: &Connection, view: &TaskView, now: TimestampMs) -> Outcome<Reason> {
+    let host = first(sql, "SELECT host FROM worker WHERE id = ?1", [view.worker], |row| Ok(row.get(0)?))?;
+    Ok(Reason::Running {
+        worker: view.worker.unwrap_or(crate::ids::WorkerId(0)),
+        host: host.unwrap_or_default(),
+        for_ms: ms(view.started_at.unwrap_or(now), now),
+        progress: view.progress.clone(),
+        stopping: view.cancel_at.is_some(),
+    })
+}

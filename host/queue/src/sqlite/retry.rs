@@ -1,0 +1,133 @@
+//! Setting things going again: a whole run, or one task and what was skipped for its sake.
+
+use rusqlite::params;
+use serde_json::json;
+
+use super::columns::{change, first, task_ids};
+use super::fault::Outcome;
+use super::ledger::{FoundRun, add_open, event, find_run, signed, task_place};
+use super::writer::Tx;
+use crate::completion::Revived;
+use crate::error::QueueError;
+use crate::ids::{RunId, TaskId};
+use crate::state::{EventKind, RunState};
+
+pub(super) fn retry_run(tx: &Tx<'_>, run: RunId) -> Outcome<Revived> {
+    let found = find_run(tx, run)?;
+    refuse_stopping(tx, run, &found)?;
+    let tasks = task_ids(
+        tx.sql,
+        "SELECT id FROM task WHERE run_id = ?1 AND state IN ('failed', 'cancelled', 'skipped')",
+        [run],
+    )?;
+    if tasks.is_empty() {
+        return Ok(Revived { run, run_state: found.state, tasks });
+    }
+    // A run that somebody paused stays so: what is opened again waits with the rest.
+    change(tx.sql, "UPDATE run SET cancel_at = NULL WHERE id = ?1", [run])?;
+    revive(tx, run, &tasks)?;
+    Ok(Revived { run, run_state: RunState::Active, tasks })
+}
+
+/// A task that was given up, cancelled or skipped, and all that was skipped below it and has no other parent that is
+/// over without a result.
+pub(super) fn retry_task(tx: &Tx<'_>, task: TaskId) -> Outcome<Revived> {
+    let place = task_place(tx, task)?;
+    let found = find_run(tx, place.run)?;
+    if !place.state.is_final() || place.state.has_result() {
+        return Err(QueueError::NotOver { task, state: place.state }.into());
+    }
+    refuse_stopping(tx, place.run, &found)?;
+    if let Some(parent) = given_up_parent(tx, task)? {
+        return Err(QueueError::ParentFirst { task, parent }.into());
+    }
+    change(tx.sql, "UPDATE run SET cancel_at = NULL WHERE id = ?1", [place.run])?;
+    let mut tasks = vec![task];
+    // A child is younger than its parents: in the order of their numbers, parents come first.
+    let below = task_ids(
+        tx.sql,
+        "WITH RECURSIVE below(id) AS (
+           SELECT child_id FROM task_dep WHERE parent_id = ?1
+           UNION SELECT d.child_id FROM below JOIN task_dep d ON d.parent_id = below.id)
+         SELECT task.id FROM below JOIN task ON task.id = below.id WHERE task.state = 'skipped'",
+        [task],
+    )?;
+    for child in below {
+        let hopeless = task_ids(
+            tx.sql,
+            "SELECT p.id FROM task_dep d JOIN task p ON p.id = d.parent_id
+              WHERE d.child_id = ?1 AND p.state IN ('failed', 'cancelled', 'skipped')",
+            [child],
+        )?;
+        if hopeless.iter().all(|parent| tasks.contains(parent)) {
+            tasks.push(child);
+        }
+    }
+    revive(tx, place.run, &tasks)?;
+    Ok(Revived { run: place.run, run_state: RunState::Active, tasks })
+}
+
+fn refuse_stopping(tx: &Tx<'_>, run: RunId, found: &FoundRun) -> Outcome<()> {
+    if found.state != RunState::Active || !found.cancelling {
+        return Ok(());
+    }
+    let query = "SELECT count(*) FROM task WHERE run_id = ?1 AND state = 'running'";
+    let running = first(tx.sql, query, [run], |row| Ok(row.get(0)?))?.unwrap_or(0);
+    Err(QueueError::StillStopping { run, running }.into())
+}
+
+/// A parent without whose result the task would be skipped again.
+fn given_up_parent(tx: &Tx<'_>, task: TaskId) -> Outcome<Option<TaskId>> {
+    let query = "SELECT p.id FROM task_dep d JOIN task p ON p.id = d.parent_id JOIN task c ON c.id = d.child_id
+      WHERE d.child_id = ?1 AND c.on_dep_failure = 'skip' AND p.state IN ('failed', 'cancelled', 'skipped')
+      ORDER BY p.id LIMIT 1";
+    first(tx.sql, query, [task], |row| Ok(row.get(0)?))
+}
+
+/// Opens tasks that are over without a result, with all their attempts, and their run.
+fn revive(tx: &Tx<'_>, run: RunId, tasks: &[TaskId]) -> Outcome<()> {
+    for task in tasks {
+        change(
+            tx.sql,
+            "UPDATE task SET state = 'blocked', finished_at = NULL, cancel_at = NULL, error = NULL,
+                    failures = 0, lost = 0, progress = NULL WHERE id = ?1",
+            [task],
+        )?;
+    }
+    // A task that runs in spite of failed parents may stand in line already; it waits for them now.
+    change(
+        tx.sql,
+        "UPDATE task SET state = 'blocked'
+          WHERE run_id = ?1 AND state IN ('ready', 'scheduled', 'paused')
+            AND EXISTS (SELECT 1 FROM task_dep d JOIN task p ON p.id = d.parent_id
+                         WHERE d.child_id = task.id AND p.finished_at IS NULL)",
+        [run],
+    )?;
+    // Only now, as parents may have been opened again together with their children.
+    change(
+        tx.sql,
+        "UPDATE task SET pending_deps =
+                (SELECT count(*) FROM task_dep d JOIN task p ON p.id = d.parent_id
+                  WHERE d.child_id = task.id AND p.finished_at IS NULL)
+          WHERE run_id = ?1 AND state = 'blocked'",
+        [run],
+    )?;
+    change(
+        tx.sql,
+        "UPDATE task SET ready_at = ?2, state = CASE WHEN
+                (SELECT paused_at FROM run WHERE id = ?1) IS NULL THEN 'ready' ELSE 'paused' END
+          WHERE run_id = ?1 AND state = 'blocked' AND pending_deps = 0",
+        params![run, tx.now],
+    )?;
+    change(
+        tx.sql,
+        "UPDATE run SET state = 'active', finished_at = NULL,
+                failed_tasks = (SELECT count(*) FROM task WHERE run_id = ?1 AND state = 'failed'),
+                error = (SELECT name || ': ' || error FROM task WHERE run_id = ?1 AND state = 'failed'
+                          ORDER BY finished_at, id LIMIT 1)
+          WHERE id = ?1",
+        [run],
+    )?;
+    add_open(tx, run, signed(tasks.len()))?;
+    event(tx, run, None, EventKind::RunRevived, &json!({"tasks": tasks}))
+}

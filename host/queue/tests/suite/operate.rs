@@ -1,0 +1,261 @@
+//! What operators do: pausing, cancelling and retrying single tasks, explaining, pruning, repairing.
+
+use super::*;
+
+fn chain(names: &[&str]) -> Vec<NewTask> {
+    names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| match i {
+            0 => task(name),
+            _ => task(name).after(names[i - 1]),
+        })
+        .collect()
+}
+
+pub(crate) fn a_paused_run_holds_back_what_has_not_started(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = bench.submit(vec![task("a"), task("b"), task("c").after("a"), task("later")]);
+    let a = bench.take("a");
+    let b = bench.take("b");
+    bench.fail(&b, LATER);
+    let paused = bench.store.pause_run(run).unwrap();
+    assert_eq!((paused.changed, paused.tasks.len()), (true, 2), "`later` and the retry of `b`");
+    assert!(!bench.store.pause_run(run).unwrap().changed);
+    assert!(bench.run(run).paused_at.is_some());
+    bench.sound();
+    assert!(bench.claim().is_none());
+    assert!(bench.done(&a).released.is_empty(), "what runs goes on; what follows it waits");
+    assert_eq!(bench.state(run, "c"), TaskState::Paused);
+    bench.pass(3600);
+    assert!(bench.claim().is_none());
+    bench.sound();
+
+    assert_eq!(bench.store.resume_run(run).unwrap().tasks.len(), 3);
+    assert!(!bench.store.resume_run(run).unwrap().changed);
+    for _ in 0..3 {
+        let claimed = bench.claim().unwrap();
+        bench.done(&claimed);
+    }
+    assert_eq!(bench.run(run).state, RunState::Succeeded);
+    bench.sound();
+}
+
+pub(crate) fn a_retry_that_was_paused_still_waits_for_its_time(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = bench.submit(vec![task("a")]);
+    let a = bench.take("a");
+    bench.store.pause_run(run).unwrap();
+    assert_eq!(bench.fail(&a, LATER).state, TaskState::Paused);
+    bench.store.resume_run(run).unwrap();
+    assert_eq!(bench.state(run, "a"), TaskState::Scheduled);
+    assert!(bench.claim().is_none());
+    bench.pass(10);
+    bench.take("a");
+    bench.sound();
+}
+
+pub(crate) fn a_paused_pool_is_closed_to_everybody(database: &dyn Database) {
+    let bench = Bench::new(database);
+    bench.submit(vec![task("a"), NewTask { pool: "cpu".into(), ..task("b") }]);
+    bench.store.set_pool_paused("gpu", true).unwrap();
+    assert_eq!(bench.store.paused_pools().unwrap(), ["gpu"]);
+    bench.take("b");
+    assert!(bench.claim().is_none());
+    bench.store.set_pool_paused("gpu", false).unwrap();
+    assert!(bench.store.paused_pools().unwrap().is_empty());
+    bench.take("a");
+    bench.sound();
+}
+
+pub(crate) fn a_cancelled_task_takes_along_what_needs_it_and_nothing_else(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let mut tasks = chain(&["a", "b", "c"]);
+    tasks.push(task("free"));
+    tasks.push(NewTask { on_dep_failure: OnDepFailure::Run, ..task("cleanup").after("b") });
+    let run = bench.submit(tasks);
+    let b = bench.view(run, "b").id;
+    let cancelled = bench.store.cancel_task(b).unwrap();
+    assert_eq!((cancelled.stopped, cancelled.skipped.len()), (vec![b], 1));
+    assert_eq!(bench.view(run, "c").error.as_deref(), Some("skipped, because b was cancelled"));
+    assert!(bench.store.cancel_task(b).unwrap().stopped.is_empty(), "twice is once");
+    for _ in 0..3 {
+        let claimed = bench.claim().unwrap();
+        assert_ne!(claimed.name, "c");
+        bench.done(&claimed);
+    }
+    assert_eq!(bench.run(run).state, RunState::Cancelled);
+    bench.sound();
+}
+
+pub(crate) fn a_running_task_that_is_cancelled_is_asked_to_stop(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = bench.submit(chain(&["a", "b"]));
+    let a = bench.take("a");
+    assert!(bench.store.stopping(bench.worker).unwrap().is_empty());
+    assert_eq!(bench.store.cancel_task(a.task).unwrap().stopping, [a.task]);
+    assert_eq!(bench.store.stopping(bench.worker).unwrap(), [a.task]);
+    let finished = bench.store.succeed(Finish::new(a.task, a.token, null())).unwrap();
+    assert_eq!((finished.state, finished.run_state), (TaskState::Cancelled, RunState::Cancelled));
+    assert_eq!(bench.state(run, "b"), TaskState::Skipped);
+    bench.sound();
+}
+
+pub(crate) fn a_retried_task_revives_what_was_skipped_for_it(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let mut tasks = chain(&["a", "b", "c"]);
+    tasks.extend([task("other"), task("both").after("b").after("other"), task("after").after("both")]);
+    let run = bench.submit(tasks);
+    for name in ["a", "other"] {
+        let claimed = bench.take(name);
+        bench.fail(&claimed, Retry::Never);
+    }
+    let id = |name: &str| bench.view(run, name).id;
+    let needs_parent = bench.store.retry_task(id("c")).unwrap_err();
+    assert_eq!(needs_parent.code(), "queue_parent_first");
+    assert!(needs_parent.to_string().contains(&format!("task {}", id("b"))), "{needs_parent}");
+
+    let revived = bench.store.retry_task(id("a")).unwrap();
+    assert_eq!(revived.tasks, [id("a"), id("b"), id("c")], "`both` also needs `other`");
+    let view = bench.run(run);
+    assert_eq!((view.state, view.failed_tasks, view.open_tasks), (RunState::Active, 1, 3));
+    assert_eq!(view.error.as_deref(), Some("other: no frame for 60 s"));
+    bench.sound();
+    for name in ["a", "b", "c"] {
+        bench.done(&bench.take(name));
+    }
+    assert_eq!(bench.run(run).state, RunState::Failed);
+    assert_eq!(bench.store.retry_task(id("a")).unwrap_err().code(), "queue_not_over");
+    assert_eq!(bench.store.retry_task(id("other")).unwrap().tasks, [id("other"), id("both"), id("after")]);
+    for name in ["other", "both", "after"] {
+        bench.done(&bench.take(name));
+    }
+    let view = bench.run(run);
+    assert_eq!((view.state, view.error), (RunState::Succeeded, None));
+    bench.sound();
+}
+
+pub(crate) fn a_run_waits_for_the_start_that_was_asked_for(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let at = bench.clock.now().after(Duration::from_secs(60));
+    let mut run = NewRun::new("studio", "night", null());
+    run.start_at = Some(at);
+    run.tasks = chain(&["a", "b"]);
+    let run = bench.store.submit(run).unwrap().run;
+    assert_eq!((bench.state(run, "a"), bench.state(run, "b")), (TaskState::Scheduled, TaskState::Blocked));
+    assert!(bench.claim().is_none());
+    assert_eq!(bench.store.next_wakeup().unwrap(), Some(at));
+    bench.pass(60);
+    bench.done(&bench.take("a"));
+    bench.take("b");
+    bench.sound();
+}
+
+pub(crate) fn a_deadline_is_handed_out_with_the_claim(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = bench.submit(vec![NewTask { deadline: Some(Duration::from_secs(90)), ..task("a") }]);
+    assert_eq!(bench.view(run, "a").deadline, Some(Duration::from_secs(90)));
+    assert_eq!(bench.take("a").deadline, Some(Duration::from_secs(90)));
+}
+
+/// Every reason, by the sentence that a person reads.
+pub(crate) fn every_task_can_say_why_it_is_where_it_is(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let mut stitch = task("stitch");
+    let names: Vec<String> = (0..5).map(|n| format!("s{n}")).collect();
+    for name in &names {
+        stitch = stitch.after(name);
+    }
+    let mut tasks: Vec<NewTask> = names.iter().map(|name| task(name)).collect();
+    tasks.push(stitch);
+    tasks.push(NewTask { pool: "tpu".into(), ..task("odd") });
+    let run = bench.submit(tasks);
+    let says = |name: &str| {
+        let explained = bench.store.explain(bench.view(run, name).id).unwrap();
+        explained.to_string().split_once(": ").unwrap().1.to_owned()
+    };
+    assert_eq!(says("odd"), "no worker offers pool tpu; offered are cpu, gpu");
+    assert_eq!(says("s1"), "0 of 1 places of pool gpu are taken, and 1 tasks go before it");
+    for name in &names[..3] {
+        bench.done(&bench.take(name));
+    }
+    let s3 = bench.take("s3");
+    assert_eq!(says("stitch"), "2 of 5 parents are not over: s3 (running), s4 (ready)");
+    assert_eq!(says("s4"), "1 of 1 places of pool gpu are taken, and 0 tasks go before it");
+    bench.pass(4);
+    let progress = json!({"phase": "generate", "done": 30, "total": 81});
+    let beat = Beat { task: s3.task, token: s3.token, progress: Some(progress) };
+    bench.store.heartbeat(bench.worker, vec![beat]).unwrap();
+    assert!(says("s3").ends_with("has run it for 4s, generate 30 of 81"), "{}", says("s3"));
+
+    let lane = |max_running, paused| LaneSettings { pool: "gpu".into(), tenant: "studio".into(), max_running, paused };
+    bench.store.set_lane(lane(Some(1), false)).unwrap();
+    assert_eq!(says("s4"), "tenant studio runs 1 tasks of pool gpu, and may run 1");
+    bench.store.set_lane(lane(None, true)).unwrap();
+    assert!(says("s4").starts_with("tenant studio is paused in pool gpu"), "{}", says("s4"));
+    bench.store.set_pool_paused("gpu", true).unwrap();
+    assert!(says("s4").starts_with("pool gpu is paused"), "{}", says("s4"));
+    bench.store.set_pool_paused("gpu", false).unwrap();
+    bench.store.set_lane(lane(None, false)).unwrap();
+
+    bench.fail(&s3, Retry::After(Duration::from_secs(40)));
+    assert_eq!(says("s3"), "attempt 1 of 3 failed, the next is due in 40s; it failed with: no frame for 60 s");
+    bench.store.pause_run(run).unwrap();
+    bench.pass(7);
+    assert_eq!(says("s4"), format!("run {run} was paused 7s ago; `runs resume {run}` lets it go on"));
+    bench.store.resume_run(run).unwrap();
+    assert!(says("s0").starts_with("it ended 11s ago"), "{}", says("s0"));
+    bench.pass(60);
+    assert!(
+        says("s4").starts_with("no host works on this queue, the last gave a sign of life 1m 7s ago"),
+        "{}",
+        says("s4")
+    );
+    bench.sound();
+}
+
+pub(crate) fn old_runs_are_forgotten_and_live_ones_never(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let finish = |byte: u8| {
+        let run = bench.submit(vec![task("a")]);
+        let a = bench.claim().unwrap();
+        let artifacts = vec![file("clip", byte), file("shared", 99)];
+        bench.store.succeed(Finish { artifacts, ..Finish::new(a.task, a.token, null()) }).unwrap();
+        run
+    };
+    let old: Vec<RunId> = (1..=3).map(finish).collect();
+    bench.pass(1000);
+    let young = finish(4);
+    let open = bench.submit(vec![task("a")]);
+    let policy = |keep| PrunePolicy {
+        finished_before: TimestampMs(bench.clock.now().0 - 500_000),
+        keep,
+        states: vec![RunState::Succeeded],
+        tenant: None,
+    };
+    let none = PrunePolicy { states: vec![RunState::Failed], ..policy(0) };
+    assert_eq!(bench.store.prune(&none, Trial::Real).unwrap(), Pruned::default());
+    assert_eq!(bench.store.prune(&policy(2), Trial::Dry).unwrap().runs, old[..2], "the newest two stay");
+    assert_eq!(bench.store.runs(&RunFilter::default(), 10).unwrap().len(), 5, "a trial changes nothing");
+    let pruned = bench.store.prune(&policy(0), Trial::Real).unwrap();
+    assert_eq!((pruned.runs, pruned.tasks, pruned.artifacts), (old, 3, 3), "the shared file is still used");
+    let left: Vec<RunId> = bench.store.runs(&RunFilter::default(), 10).unwrap().iter().map(|r| r.id).collect();
+    assert_eq!(left, [open, young]);
+    assert_eq!(bench.store.artifact_refs(None, 10).unwrap().len(), 2);
+    let next = bench.submit(vec![task("a")]);
+    assert!(next > open, "a number is never used again");
+    bench.sound();
+}
+
+pub(crate) fn a_sound_queue_has_nothing_to_repair(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = bench.submit(chain(&["a", "b"]));
+    bench.done(&bench.take("a"));
+    assert!(bench.store.repair(Trial::Real).unwrap().is_empty());
+    bench.take("b");
+    bench.store.cancel_run(run).unwrap();
+    assert!(bench.store.repair(Trial::Real).unwrap().is_empty());
+    let stats = bench.store.stats().unwrap();
+    assert_eq!((stats.runs, stats.tasks[&TaskState::Running], stats.tasks[&TaskState::Succeeded]), (1, 1, 1));
+    bench.sound();
+}
