@@ -177,8 +177,13 @@ impl Artifacts {
     pub fn put(&self, finished: &Path) -> Result<Stored, ArtifactError> {
         let mut file = File::open(finished).map_err(ArtifactError::io("open", finished))?;
         let mut hasher = blake3::Hasher::new();
-        let bytes = std::io::copy(&mut file, &mut hasher).map_err(ArtifactError::io("read", finished))?;
-        file.sync_all().map_err(ArtifactError::io("sync", finished))?;
+        // The disk writes while the file is read from memory and hashed.
+        let (copied, synced) = std::thread::scope(|scope| {
+            let sync = scope.spawn(|| sync(finished));
+            (std::io::copy(&mut file, &mut hasher), sync.join())
+        });
+        let bytes = copied.map_err(ArtifactError::io("read", finished))?;
+        synced.unwrap_or_else(|_| sync(finished))?;
         let hash = Hash::from_bytes(*hasher.finalize().as_bytes());
         self.adopt(finished, hash)?;
         Ok(Stored { hash, bytes })

@@ -2,7 +2,7 @@
 """Lets jobs go round in travel-host's queue and in other SQLite queues, on one disk, in one run, and prints a table of medians.
 
     python3 host/queue/bench/peers.py [--rounds 3] [--seconds 4] [--callers 32] [--folder FOLDER] [--quiet SECONDS]
-        [--node FOLDER] [--apalis PROGRAM]
+        [--sync-ms MS] [--node FOLDER] [--apalis PROGRAM]
 
 A cycle is the peer's own enqueue, claim and finish, each a call that returns once it is committed. All have a write-ahead log;
 durability is what `PRAGMA synchronous` answers on the peer's own connection while it runs, and is set to FULL for each as
@@ -13,6 +13,10 @@ with a line that says so.
 Measure on a quiet machine: while other programs keep all processors busy, a commit takes as long as the scheduler lets a thread
 wait that has slept, whatever the disk can do. --quiet waits for it, and the last line tells what the others took. The disk's
 line is one thread that writes 4 KiB and waits for it, over and over.
+
+How much group commit gains hangs on how long the disk takes, from 0.1 ms (a drive with a battery, or a virtual one that
+promises too much) to 5 ms (network block storage). --sync-ms makes every fsync and fdatasync, of everybody, take so much
+longer, through a small library that is loaded before the C library's (it needs a C compiler).
 
 Nothing is installed from here; beforehand:
 
@@ -257,6 +261,28 @@ async fn main() -> Result<(), Fault> {
 """
 
 
+SLOW_DISK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+static int later(const char *name, int fd) {
+    struct timespec wait = {MS / 1000, MS % 1000 * 1000000L};
+    nanosleep(&wait, 0);
+    return ((int (*)(int))dlsym(RTLD_NEXT, name))(fd);
+}
+int fsync(int fd) { return later("fsync", fd); }
+int fdatasync(int fd) { return later("fdatasync", fd); }
+"""
+
+
+def slow_disk(folder, ms):
+    """The environment in which files take so much longer to be synced."""
+    library = os.path.join(folder, "slow-disk.so")
+    command = ["cc", "-shared", "-fPIC", "-O1", f"-DMS={ms}", "-x", "c", "-", "-o", library, "-ldl"]
+    subprocess.run(command, input=SLOW_DISK, text=True, check=True)
+    os.environ["LD_PRELOAD"] = library
+
+
 class Queue:
     """What to run, with `{db}` for its database, and two queries: how many jobs are finished, how many are not."""
 
@@ -371,6 +397,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=4, help="how long a round of one queue takes")
     parser.add_argument("--callers", type=int, default=32, help="how many call at once")
     parser.add_argument("--quiet", type=float, default=0, metavar="SECONDS", help="how long each may wait for a quiet machine")
+    parser.add_argument("--sync-ms", type=int, default=0, metavar="MS", help="how much longer every sync takes")
     parser.add_argument("--folder", default=".", help="where the databases' own folder is made, and removed again")
     parser.add_argument("--program", default="target/release/examples/lifecycle")
     parser.add_argument("--node", default=".", help="the folder whose node_modules has plainjob and better-sqlite3")
@@ -390,6 +417,8 @@ def main():
             del there[name]
     before = os.getloadavg()
     folder = tempfile.mkdtemp(prefix="queue-bench-", dir=os.path.abspath(args.folder))
+    if args.sync_ms:
+        slow_disk(folder, args.sync_ms)
     try:
         seen, ceiling = {name: [] for name in there}, []
         for _ in range(args.rounds):

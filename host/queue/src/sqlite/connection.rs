@@ -49,6 +49,8 @@ fn prepare_writer(connection: &mut Connection, path: &Path) -> Outcome<()> {
     }
     connection.pragma_update(None, "journal_size_limit", i64::try_from(JOURNAL_SIZE_LIMIT).unwrap_or(i64::MAX))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // Every operation has a savepoint, whose journal would be a file in the temporary folder.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     // macOS: without these, fsync does not reach the disk.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;

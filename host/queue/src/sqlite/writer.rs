@@ -300,7 +300,7 @@ impl Thread {
             })?;
             self.durability = Some(effect);
         }
-        self.execute("BEGIN IMMEDIATE")
+        self.cached("BEGIN IMMEDIATE")
     }
 
     /// Runs operations until none is pending or the batch has taken its time. An error means that
@@ -319,10 +319,10 @@ impl Thread {
     }
 
     fn run_in_savepoint(&self, op: &mut dyn Op) -> Result<()> {
-        self.execute("SAVEPOINT op")?;
+        self.cached("SAVEPOINT op")?;
         let tx = Tx { sql: &self.connection, now: self.clock.now(), epoch: self.epoch };
         match op.run(&tx) {
-            Ok(()) => self.execute("RELEASE op"),
+            Ok(()) => self.cached("RELEASE op"),
             // After a full disk or a failed read, SQLite has rolled everything back by itself.
             Err(error) if self.connection.is_autocommit() => Err(error),
             Err(_) => self.execute("ROLLBACK TO op; RELEASE op"),
@@ -330,12 +330,18 @@ impl Thread {
     }
 
     fn end(&self, ran: Result<()>) -> Result<()> {
-        let fate = ran.and_then(|()| self.execute("COMMIT"));
+        let fate = ran.and_then(|()| self.cached("COMMIT"));
         if fate.is_err() && !self.connection.is_autocommit() {
             // A COMMIT that failed leaves its transaction open.
             self.execute("ROLLBACK")?;
         }
         fate
+    }
+
+    /// A statement of every batch or operation, prepared once.
+    fn cached(&self, sql: &str) -> Result<()> {
+        let ran = self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+        ran.map(drop).map_err(|error| translate(error, &self.path))
     }
 
     fn execute(&self, sql: &str) -> Result<()> {
