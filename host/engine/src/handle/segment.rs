@@ -53,7 +53,13 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
 
     job.control.leave_place();
     job.control.phase("verify", u64::from(total));
-    let info = travel_media::probe(&generated.clip, control)?;
+    // The disk writes the clip while it is decoded; storing it syncs once more, and reports what went wrong.
+    let info = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| std::fs::File::open(&generated.clip).and_then(|clip| clip.sync_data()));
+        let info = travel_media::probe(&generated.clip, control);
+        drop(writing.join());
+        info
+    })?;
     verify(&spec.generator, &info, total, spec.canvas, spec.rate)?;
     let clip = post(job, &input, &generated.clip, &scratch.path("post.mkv"))?;
     job.go_on()?;
