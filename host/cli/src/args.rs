@@ -86,6 +86,9 @@ pub enum Command {
     /// Look after the queue: health, shares, pausing, pruning, backups
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// List generators, look into one, try one against the protocol, render one guide by hand
+    #[command(subcommand)]
+    Generators(GeneratorsCommand),
     /// List plugins, or look into one
     #[command(subcommand)]
     Plugins(PluginsCommand),
@@ -308,6 +311,73 @@ pub enum TasksCommand {
         /// Its number or name
         run: String,
     },
+}
+
+/// `generators`
+#[derive(Debug, Subcommand)]
+pub enum GeneratorsCommand {
+    /// Name, version, pool, lengths and models of every generator; programs are started to be asked
+    List,
+    /// One generator: also its rates and settings
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Try a program against the generator protocol, step by step, and say what it breaks
+    ///
+    /// travel-host generators check wan            one of travel-host.toml
+    /// travel-host generators check -- python3 flow.py
+    #[command(verbatim_doc_comment)]
+    Check {
+        /// A generator of travel-host.toml; or its command after `--`
+        #[arg(required_unless_present = "command", conflicts_with = "command")]
+        name: Option<String>,
+        /// Settings to try it with, a JSON object
+        #[arg(long = "generator-settings", alias = "generator_settings", value_name = "JSON")]
+        settings: Option<String>,
+        /// The graphics card that it gets, as `CUDA_VISIBLE_DEVICES` names it
+        #[arg(long, value_name = "N")]
+        device: Option<String>,
+        /// The program and its arguments
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// Render one guide and mask by hand
+    Run(TryGenerator),
+}
+
+/// `generators run`
+#[derive(Debug, Args)]
+pub struct TryGenerator {
+    /// The generator
+    pub name: String,
+    /// Clip of what to show
+    #[arg(long, value_name = "FILE")]
+    pub guide: PathBuf,
+    /// Clip of what to keep (black) and what to generate (white)
+    #[arg(long, value_name = "FILE")]
+    pub mask: PathBuf,
+    /// The clip to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Replace it when it is there
+    #[arg(long)]
+    pub overwrite: bool,
+    /// What to show, in words
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub prompt: String,
+    /// What to avoid, in words
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub negative_prompt: String,
+    /// For the generator's randomness
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Its settings, a JSON object
+    #[arg(long = "generator-settings", alias = "generator_settings", value_name = "JSON")]
+    pub settings: Option<String>,
+    /// The graphics card that it gets, as `CUDA_VISIBLE_DEVICES` names it
+    #[arg(long, value_name = "N")]
+    pub device: Option<String>,
 }
 
 /// `plugins`

@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod generators;
 mod plan;
 mod plugins;
 mod queue;
@@ -26,6 +27,7 @@ pub fn run(cli: Cli) -> Result<u8, Diagnostic> {
         Command::Runs(args) => runs::runs(&global, &args),
         Command::Tasks(args) => tasks::tasks(&global, &args),
         Command::Queue(args) => queue::queue(&global, &args),
+        Command::Generators(args) => generators::generators(&global, &args),
         Command::Plugins(args) => plugins::plugins(&global, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

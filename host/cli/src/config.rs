@@ -15,6 +15,9 @@
 //! name = "rife"
 //! settings = { quality = "high" }
 //!
+//! [generators.wan]         # a generator that is a program of its own
+//! command = ["python3", "wan.py"]
+//!
 //! [slots]                  # tasks of a pool that run at once
 //! cpu = 2
 //!
@@ -36,6 +39,8 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use travel::Role;
+use travel_engine::generators::process::Recipe;
+use travel_engine::generators::{CPU, GPU, Generators};
 use travel_engine::limits::MAX_SLOTS;
 use travel_engine::sandbox::Limits;
 
@@ -61,6 +66,8 @@ pub struct Config {
     pub params: BTreeMap<Role, Map<String, Value>>,
     /// What renders.
     pub generator: GeneratorConfig,
+    /// Generators that are programs of their own.
+    pub generators: BTreeMap<String, Recipe>,
     /// Tasks of a pool that run at once.
     pub slots: BTreeMap<String, u32>,
     /// Graphics cards.
@@ -83,6 +90,9 @@ pub struct DeviceConfig {
     /// Pools that it serves, and the memory that a task of each needs, MiB.
     #[serde(default = "any_gpu_task")]
     pub pools: BTreeMap<String, u64>,
+    /// The card as the driver counts it (`CUDA_VISIBLE_DEVICES`); its place in this list when missing.
+    #[serde(default)]
+    pub cuda: Option<String>,
 }
 
 fn one() -> u32 {
@@ -116,6 +126,22 @@ pub struct GeneratorConfig {
     pub settings: Map<String, Value>,
 }
 
+/// What is wrong with a generator, in a sentence.
+fn fault_of(name: &str, recipe: &Recipe, devices: Option<&[DeviceConfig]>) -> Option<String> {
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        return Some("its name may have letters, digits, `-`, `_` and `.`".to_owned());
+    }
+    if Generators::embedded().by_name(name).is_ok() {
+        return Some("the program has a generator of this name built in".to_owned());
+    }
+    let served = devices.unwrap_or_default().iter().flat_map(|device| device.pools.keys().map(String::as_str));
+    let pools: Vec<&str> = [CPU, GPU].into_iter().chain(served).collect();
+    if !pools.contains(&recipe.pool.as_str()) {
+        return Some(format!("no slot or device serves its pool {}; served are {}", recipe.pool, pools.join(", ")));
+    }
+    recipe.fault()
+}
+
 impl Config {
     /// Reads the file that `--config` names, or the usual one where there is one.
     pub fn load(global: &Global) -> Result<Self, Diagnostic> {
@@ -146,7 +172,20 @@ impl Config {
         if let Some(twice) = devices.iter().find(|device| !names.insert(&device.name)) {
             return Err(bad(format!("two devices are called {}", twice.name)));
         }
+        for (i, device) in config.devices.iter_mut().flatten().enumerate() {
+            device.cuda.get_or_insert_with(|| i.to_string());
+        }
         let folder = path.parent().unwrap_or(Path::new(""));
+        for (name, recipe) in &mut config.generators {
+            if let Some(fault) = fault_of(name, recipe, config.devices.as_deref()) {
+                return Err(bad(format!("generators.{name}: {fault}")));
+            }
+            recipe.working_dir = Some(match &recipe.working_dir {
+                Some(own) => folder.join(own),
+                None if folder.as_os_str().is_empty() => ".".into(),
+                None => folder.to_owned(),
+            });
+        }
         for path in [&mut config.db, &mut config.plugins, &mut config.output_dir].into_iter().flatten() {
             *path = folder.join(&path);
         }

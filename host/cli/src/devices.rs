@@ -21,6 +21,7 @@ pub fn found() -> Vec<DeviceConfig> {
                 memory_mb: memory.total >> 20,
                 slots: 1,
                 pools: any_gpu_task(),
+                cuda: Some(index.to_string()),
             }),
             Err(e) => {
                 tracing::warn!(error = %e, "graphics card {index} cannot be asked, and is left alone");

@@ -208,12 +208,14 @@ impl Observer for Bars {
             }
             HostEvent::Progress { run, task, phase, done, total, .. } => {
                 let mut state = self.state();
-                if let Some((_, whole)) = self.whole.as_ref().filter(|(mine, _)| mine == run && *phase == "generate") {
+                if let Some((_, whole)) =
+                    self.whole.as_ref().filter(|(mine, _)| mine == run && phase.starts_with("generate"))
+                {
                     state.rendered.insert(*task, *done);
                     whole.set_position(state.rendered.values().sum());
                 }
                 if let Some((bar, _)) = state.bars.get(task) {
-                    bar.set_message(*phase);
+                    bar.set_message(phase.clone());
                     bar.set_length(*total);
                     bar.set_position(*done);
                 }
@@ -303,7 +305,14 @@ mod tests {
         let position = || bars.whole.as_ref().map(|(_, bar)| (bar.position(), bar.length()));
         assert_eq!(position(), Some((9, Some(21))));
         let name = "segment-01".to_owned();
-        bars.tell(&HostEvent::Progress { run, task: TaskId(3), name, phase: "generate", done: 4, total: 12 });
+        bars.tell(&HostEvent::Progress {
+            run,
+            task: TaskId(3),
+            name,
+            phase: "generate".to_owned(),
+            done: 4,
+            total: 12,
+        });
         assert_eq!(position(), Some((13, Some(21))));
     }
 }

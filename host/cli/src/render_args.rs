@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use travel::wishes::Wishes;
 use travel::{Dims, Rate, Role};
+use travel_engine::generators::Generators;
 use travel_engine::media::{Codec, Encode, Preset};
 use travel_engine::{Output, Post, RunRequest};
 
@@ -72,7 +73,7 @@ pub struct TravelArgs {
     #[arg(long, alias = "negative_prompts", num_args = 1.., default_value = "", value_name = "TEXT", help_heading = "Film")]
     pub negative_prompts: Vec<String>,
 
-    /// What renders the legs: rife (neural, on the CPU) or dissolve [default: rife]
+    /// What renders the legs: rife (neural, on the CPU), dissolve, or one of travel-host.toml [default: rife]
     #[arg(long, value_name = "NAME", help_heading = "Generator")]
     pub generator: Option<String>,
     /// Of rife: fast, balanced or high
@@ -234,7 +235,7 @@ impl TravelArgs {
                 seed: self.seed,
                 settings: settings.to_string(),
             },
-            generator: self.generator(config).to_owned(),
+            generator: self.generator(config),
             roles,
             params: self.params(config)?,
             post: Post {
@@ -259,9 +260,10 @@ impl TravelArgs {
         })
     }
 
-    fn generator<'a>(&'a self, config: &'a Config) -> &'a str {
-        let first = travel_engine::generators::names().first().copied().unwrap_or("dissolve");
-        self.generator.as_deref().or(config.generator.name.as_deref()).unwrap_or(first)
+    fn generator(&self, config: &Config) -> String {
+        let embedded = Generators::embedded();
+        let named = self.generator.as_deref().or(config.generator.name.as_deref());
+        named.or(embedded.names().next()).unwrap_or_default().to_owned()
     }
 
     fn settings(&self, config: &Config) -> Result<Value, Diagnostic> {
@@ -331,7 +333,7 @@ pub fn absolute(path: &Path) -> Result<PathBuf, Diagnostic> {
     std::path::absolute(path).map_err(|e| Diagnostic::refused("bad_path", format!("{}: {e}", path.display())))
 }
 
-fn object(flag: &str, text: &str) -> Result<Map<String, Value>, Diagnostic> {
+pub fn object(flag: &str, text: &str) -> Result<Map<String, Value>, Diagnostic> {
     serde_json::from_str(text).map_err(|e| {
         Diagnostic::refused("bad_json", format!("{flag} is not a JSON object: {e}"))
             .hint("write it in single quotes, as '{\"duration_factor\": 0.5}'")

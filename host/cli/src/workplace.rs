@@ -8,6 +8,8 @@ use crate::render_args::absolute;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use travel_engine::artifacts::Artifacts;
+use travel_engine::generators::Generators;
+use travel_engine::generators::process::{Process, Warm};
 use travel_engine::limits::PREPARE_AHEAD;
 use travel_engine::queue::{HostLock, QueueError, SqliteStore, SystemClock};
 use travel_engine::sandbox::{Manifest, Plugin, Registry, Sandbox, SandboxConfig};
@@ -68,6 +70,14 @@ impl Workplace {
         Ok((sandbox, registry))
     }
 
+    /// The embedded generators and those of the configuration; nothing is started yet.
+    pub fn generators(&self) -> Generators {
+        let warm = Warm::default();
+        self.config.generators.iter().fold(Generators::embedded(), |all, (name, recipe)| {
+            all.with(name, Arc::new(Process::new(name, recipe.clone(), warm.clone())))
+        })
+    }
+
     /// The queue's files.
     pub fn artifacts(&self) -> Result<Artifacts, Diagnostic> {
         Ok(Artifacts::open(&self.data_dir())?)
@@ -110,11 +120,12 @@ impl Workplace {
         &self,
         sandbox: Sandbox,
         registry: Registry,
+        generators: Generators,
         output_dir: PathBuf,
     ) -> Result<Arc<Workshop>, Diagnostic> {
         let artifacts = self.artifacts()?;
         artifacts.sweep_scratch()?;
-        Ok(Arc::new(Workshop::new(sandbox, registry, artifacts, output_dir)))
+        Ok(Arc::new(Workshop::new(sandbox, registry, generators, artifacts, output_dir)))
     }
 
     /// Where tasks run: one slot a pool, unless configured, and the graphics cards.
@@ -140,6 +151,7 @@ impl Workplace {
             ahead: PREPARE_AHEAD,
             memory_mb: card.memory_mb,
             pools: card.pools,
+            cuda: card.cuda,
         }));
         places
     }

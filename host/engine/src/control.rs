@@ -3,10 +3,12 @@
 use crate::observer::{HostEvent, Observer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use travel_queue::{RunId, TaskId};
+use travel_generators::Device;
+use travel_queue::{RunId, SlotArtifact, TaskId};
 
 const GO_ON: u8 = 0;
 const CANCEL: u8 = 1;
@@ -35,6 +37,7 @@ pub struct Control {
     run: RunId,
     task: TaskId,
     name: String,
+    device: Option<Device>,
     stop: AtomicU8,
     changed: Condvar,
     state: Mutex<State>,
@@ -47,10 +50,14 @@ struct State {
     /// Whether its place is free for it.
     may_run: bool,
     phase: Option<(&'static str, Instant)>,
+    stage: Option<String>,
+    preview: Option<PathBuf>,
     done: u64,
     total: u64,
     told: Option<Instant>,
     phases_ms: BTreeMap<String, f64>,
+    on_stop: Vec<Box<dyn Fn() + Send + Sync>>,
+    kept: Vec<SlotArtifact>,
 }
 
 /// Shortest time between two reports of progress within a phase.
@@ -62,6 +69,7 @@ impl Control {
         run: RunId,
         task: TaskId,
         name: String,
+        device: Option<Device>,
         observer: std::sync::Arc<dyn Observer>,
         on_leave: OnLeave,
     ) -> Self {
@@ -70,6 +78,7 @@ impl Control {
             run,
             task,
             name,
+            device,
             stop: AtomicU8::new(GO_ON),
             changed: Condvar::new(),
             state: Mutex::default(),
@@ -87,8 +96,14 @@ impl Control {
         };
         let _ = self.stop.compare_exchange(GO_ON, code, Ordering::AcqRel, Ordering::Acquire);
         // Taken so that nobody between looking and waiting misses the call.
-        drop(self.lock());
+        let calls = std::mem::take(&mut self.lock().on_stop);
         self.changed.notify_all();
+        calls.iter().for_each(|call| call());
+    }
+
+    /// The graphics card that it has, if its place is one.
+    pub fn device(&self) -> Option<&Device> {
+        self.device.as_ref()
     }
 
     /// Waits until the task has lost its claim, at most so long; whether it has.
@@ -133,14 +148,25 @@ impl Control {
         }
     }
 
+    /// Keeps a stored file with the task, however the task ends.
+    pub fn keep(&self, file: SlotArtifact) {
+        self.lock().kept.push(file);
+    }
+
+    /// The files to keep with the task.
+    pub fn kept(&self) -> Vec<SlotArtifact> {
+        self.lock().kept.clone()
+    }
+
     /// Begins a phase, which ends the one before.
     pub fn phase(&self, phase: &'static str, total: u64) {
         let mut state = self.lock();
         state.close_phase();
         state.phase = Some((phase, Instant::now()));
+        (state.stage, state.preview) = (None, None);
         (state.done, state.total, state.told) = (0, total, Some(Instant::now()));
         drop(state);
-        self.tell(phase, 0, total);
+        self.tell(phase.to_owned(), 0, total);
     }
 
     /// Goes on within the phase.
@@ -154,6 +180,7 @@ impl Control {
             return;
         }
         state.told = Some(Instant::now());
+        let phase = state.stage.as_ref().map_or_else(|| phase.to_owned(), |stage| format!("{phase}: {stage}"));
         drop(state);
         self.tell(phase, done, total);
     }
@@ -168,10 +195,16 @@ impl Control {
     /// The last progress, as the queue keeps it.
     pub fn progress(&self) -> Option<Value> {
         let state = self.lock();
-        state.phase.map(|(phase, _)| json!({ "phase": phase, "done": state.done, "total": state.total }))
+        let (phase, _) = state.phase?;
+        let mut progress = json!({ "phase": phase, "done": state.done, "total": state.total });
+        if let Some(map) = progress.as_object_mut() {
+            map.extend(state.stage.as_ref().map(|stage| ("stage".to_owned(), json!(stage))));
+            map.extend(state.preview.as_ref().map(|preview| ("preview".to_owned(), json!(preview))));
+        }
+        Some(progress)
     }
 
-    fn tell(&self, phase: &'static str, done: u64, total: u64) {
+    fn tell(&self, phase: String, done: u64, total: u64) {
         let (run, task, name) = (self.run, self.task, self.name.clone());
         self.observer.tell(&HostEvent::Progress { run, task, name, phase, done, total });
     }
@@ -204,7 +237,30 @@ impl travel_generators::Progress for Control {
         self.advance(u64::from(done), u64::from(total));
     }
 
+    fn stage(&self, name: &str) {
+        let mut state = self.lock();
+        if state.stage.as_deref() != Some(name) {
+            state.stage = Some(name.to_owned());
+            // What a stage begins with is told at once.
+            (state.done, state.told) = (0, None);
+        }
+    }
+
+    fn preview(&self, picture: &Path) {
+        self.lock().preview = Some(picture.to_owned());
+    }
+
     fn cancelled(&self) -> bool {
         self.stopped().is_some()
+    }
+
+    fn on_cancel(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        let mut state = self.lock();
+        if self.stopped().is_some() {
+            drop(state);
+            wake();
+        } else {
+            state.on_stop.push(wake);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use travel::wishes::ListLength;
-use travel::{Dims, InvalidPlan};
+use travel::{Dims, InvalidPlan, Rate};
 use travel_artifacts::ArtifactError;
 use travel_generators::GeneratorError;
 use travel_media::MediaError;
@@ -61,6 +61,16 @@ pub enum EngineError {
         generator: String,
         /// The multiple.
         multiple: u32,
+    },
+    /// The generator renders other rates.
+    #[error("{rate} frames a second cannot be rendered by {generator}: it renders {rates}")]
+    RateOffGrid {
+        /// What was asked.
+        rate: Rate,
+        /// Whose rates.
+        generator: String,
+        /// What it renders, listed.
+        rates: String,
     },
     /// A folder, a pipe or a device where a file is needed.
     #[error("{} is not a regular file", .0.display())]
@@ -137,6 +147,7 @@ impl EngineError {
             Self::BadValue { .. } => "bad_value",
             Self::TooFewImages { .. } => "too_few_images",
             Self::BadSize(_) | Self::SizeOffGrid { .. } => "bad_size",
+            Self::RateOffGrid { .. } => "bad_rate",
             Self::NotAFile(_) => "not_a_file",
             Self::OutputExists(_) => "output_exists",
             Self::OutputFolder { .. } => "output_folder",
@@ -165,6 +176,8 @@ impl EngineError {
             Self::BadSize(_) | Self::SizeOffGrid { .. } => {
                 "choose another --resolution, as 832x480 (even sides, 16 to 8192 pixels)".to_owned()
             }
+            Self::RateOffGrid { .. } => "choose another rate with --fps".to_owned(),
+            Self::Generator(e) => generator_hint(e),
             Self::Artifact(ArtifactError::DiskFull { .. }) | Self::Queue(QueueError::DiskFull(_)) => {
                 "free some space, then try again".to_owned()
             }
@@ -244,7 +257,13 @@ impl EngineError {
         match self {
             Self::Media(e) => e.is_bad_input(),
             Self::Generator(e) => {
-                matches!(e, GeneratorError::UnknownGenerator { .. } | GeneratorError::BadSettings { .. })
+                matches!(
+                    e,
+                    GeneratorError::UnknownGenerator { .. }
+                        | GeneratorError::BadSettings { .. }
+                        | GeneratorError::BadRecipe { .. }
+                        | GeneratorError::NotStarted { .. }
+                )
             }
             Self::Plugin(e) => {
                 !matches!(e, PluginError::Io { .. } | PluginError::CacheFolder { .. } | PluginError::Engine { .. })
@@ -254,11 +273,34 @@ impl EngineError {
             | Self::TooFewImages { .. }
             | Self::BadSize(_)
             | Self::SizeOffGrid { .. }
+            | Self::RateOffGrid { .. }
             | Self::NotAFile(_)
             | Self::OutputExists(_)
             | Self::OutputFolder { .. } => true,
             _ => false,
         }
+    }
+}
+
+/// What to do about a generator that cannot be used, or does not do what it was asked.
+fn generator_hint(error: &GeneratorError) -> String {
+    use GeneratorError as G;
+    match error {
+        G::UnknownGenerator { .. } => {
+            "see `travel-host generators list`; more are added in travel-host.toml".to_owned()
+        }
+        G::BadSettings { generator, .. } => format!("see `travel-host generators show {generator}`"),
+        G::BadRecipe { generator, .. } | G::NotStarted { generator, .. } => {
+            format!("correct [generators.{generator}] of travel-host.toml")
+        }
+        G::Died { generator, .. } | G::Silent { generator, .. } | G::Protocol { generator, .. } => format!(
+            "`travel-host generators check {generator}` tries it step by step; what it said on standard error is kept as \
+             a file of the task"
+        ),
+        G::OutOfMemory { .. } => {
+            "choose a smaller --resolution, shorter segments, or a pool with more memory".to_owned()
+        }
+        _ => String::new(),
     }
 }
 

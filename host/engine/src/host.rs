@@ -17,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
+use travel_generators::Device;
 use travel_queue::limits::{HEARTBEAT, SELF_FENCE};
 use travel_queue::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Incarnation, LeaseToken, NewWorker, QueueError, RunId, RunState, Store,
@@ -193,7 +194,8 @@ impl Host {
                 let deadline = claimed.deadline.and_then(|d| Instant::now().checked_add(d));
                 let affinity = claimed.affinity.clone();
                 let may_run = hands.slots.take(wish.place, task, &claimed.pool, affinity.as_deref());
-                let control = self.start(claimed, report.clone())?;
+                let device = self.places.get(wish.place).and_then(Place::device);
+                let control = self.start(claimed, device, report.clone())?;
                 if may_run {
                     control.let_run();
                 }
@@ -219,13 +221,18 @@ impl Host {
         .await
     }
 
-    fn start(&self, claimed: Claimed, report: mpsc::UnboundedSender<Report>) -> Result<Arc<Control>, EngineError> {
+    fn start(
+        &self,
+        claimed: Claimed,
+        device: Option<Device>,
+        report: mpsc::UnboundedSender<Report>,
+    ) -> Result<Arc<Control>, EngineError> {
         let (store, shop, observer) = (Arc::clone(&self.store), Arc::clone(&self.shop), Arc::clone(&self.observer));
         let left = report.clone();
         // The host outlives its tasks: it waits for every report before it returns.
         let on_leave = Box::new(move |task| drop(left.send(Report::Left(task))));
         let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
-        let control = Arc::new(Control::new(run, task, name, Arc::clone(&observer), on_leave));
+        let control = Arc::new(Control::new(run, task, name, device, Arc::clone(&observer), on_leave));
         let held = Arc::clone(&control);
         let work = move || {
             // Whatever happens to this thread, the host learns that it has ended.

@@ -35,7 +35,7 @@ pub enum HostEvent {
         /// Its name in the run.
         name: String,
         /// What it does at present: `plan`, `guide`, `wait` (for its slot), `generate`, `verify`, `post`, `measure`, `stitch`, `contact-sheet`, `store`.
-        phase: &'static str,
+        phase: String,
         /// Units done of the phase, usually frames.
         done: u64,
         /// Units in all; 0 when unknown.

@@ -70,7 +70,7 @@ pub fn plan(plugin: &Plugin, input: PlanInput<'_>, context: &CallContext) -> Res
         stills,
         continued,
         legs,
-        grid: input.generator.describe().grid,
+        grid: input.generator.describe()?.grid,
         params: input.params,
         max_nodes: MAX_NODES,
     };
@@ -120,7 +120,7 @@ mod tests {
         let stitch = Task::Stitch(Stitch { continued: false, segments: vec![0, 1] });
         let node = |task| Node { key: String::new(), needs: Vec::new(), task, priority: 0, extras: Vec::new() };
         let nodes = [segment("{}"), segment(settings), stitch].map(node).into();
-        let generator = travel_generators::by_name("dissolve").unwrap();
+        let generator = travel_generators::Generators::embedded().by_name("dissolve").unwrap();
         let graph = Graph { nodes, film: 2, notes: Vec::new() };
         check_settings(&graph, generator.as_ref()).err().map(|e| e.to_string())
     }

@@ -65,8 +65,10 @@ fn succeed(
     control: &Control,
     observer: &dyn Observer,
 ) -> Result<RunState, QueueError> {
+    let mut artifacts = done.made;
+    artifacts.extend(control.kept());
     let finish = Finish {
-        artifacts: done.made,
+        artifacts,
         emitted: done.emitted,
         run_output: done.run_output,
         ..Finish::new(claimed.task, claimed.token, done.output)
@@ -91,8 +93,14 @@ fn fail(
 ) -> Result<RunState, QueueError> {
     let text = error.with_causes_and_hint();
     let retry = if error.is_retryable() { Retry::After(backoff(claimed.attempt, chance())) } else { Retry::Never };
-    let failure =
-        Failure { task: claimed.task, token: claimed.token, code: error.code().to_owned(), error: text.clone(), retry };
+    let failure = Failure {
+        task: claimed.task,
+        token: claimed.token,
+        code: error.code().to_owned(),
+        error: text.clone(),
+        retry,
+        artifacts: control.kept(),
+    };
     let failed = patiently(control, || store.fail(failure.clone()))?;
     if failed.state == TaskState::Cancelled {
         tell_cancelled(claimed, observer);

@@ -14,6 +14,7 @@ use crate::limits::{MAX_STREAK, RESERVE_AFTER};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use travel_generators::Device;
 use travel_queue::{Capacity, TaskId};
 
 /// A device, or some CPU slots.
@@ -29,12 +30,20 @@ pub struct Place {
     pub memory_mb: u64,
     /// Pools that it serves, and the memory that a task of each needs, MiB.
     pub pools: BTreeMap<String, u64>,
+    /// The graphics card that it is, as the driver knows it (`CUDA_VISIBLE_DEVICES`).
+    pub cuda: Option<String>,
 }
 
 impl Place {
     /// So many slots of one pool, and no memory to count.
     pub fn slots_of(pool: &str, slots: u32, ahead: u32) -> Self {
-        Self { name: pool.to_owned(), slots, ahead, memory_mb: 0, pools: BTreeMap::from([(pool.to_owned(), 0)]) }
+        let pools = BTreeMap::from([(pool.to_owned(), 0)]);
+        Self { name: pool.to_owned(), slots, ahead, memory_mb: 0, pools, cuda: None }
+    }
+
+    /// The graphics card that a task has here.
+    pub(crate) fn device(&self) -> Option<Device> {
+        Some(Device { name: self.name.clone(), index: self.cuda.clone()? })
     }
 
     /// Whether a task of that pool can ever run here.
@@ -220,7 +229,7 @@ mod tests {
 
     fn gpu(slots: u32, ahead: u32, memory_mb: u64, pools: &[(&str, u64)]) -> Place {
         let pools = pools.iter().map(|(pool, need)| ((*pool).to_owned(), *need)).collect();
-        Place { name: "gpu0".into(), slots, ahead, memory_mb, pools }
+        Place { name: "gpu0".into(), slots, ahead, memory_mb, pools, cuda: None }
     }
 
     fn waits(pools: &[(&str, u64)]) -> BTreeMap<String, Duration> {

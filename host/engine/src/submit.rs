@@ -19,6 +19,7 @@ use std::time::Duration;
 use travel::wishes::Wishes;
 use travel::{Dims, Rate, Role};
 use travel_artifacts::{Artifacts, Stored};
+use travel_generators::{Capabilities, Generators};
 use travel_media::{Encode, Watch};
 use travel_queue::limits::MAX_NAME_CHARS;
 use travel_queue::{ArtifactHash, NewRun, NewTask, SlotArtifact, Store, Submitted, TimestampMs};
@@ -98,9 +99,14 @@ impl Prepared {
     ///
     /// # Errors
     /// An unreadable image, a size that cannot be made, lists of the wrong length, a plugin's refusal.
-    pub fn check(registry: &Registry, request: RunRequest, on: &dyn Watch) -> Result<Self, EngineError> {
+    pub fn check(
+        registry: &Registry,
+        generators: &Generators,
+        request: RunRequest,
+        on: &dyn Watch,
+    ) -> Result<Self, EngineError> {
         check_words(&request)?;
-        let generator = travel_generators::by_name(&request.generator)?;
+        let generator = generators.by_name(&request.generator)?;
         let settings: Value = serde_json::from_str(&request.wishes.settings)
             .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
         generator.check_settings(&settings)?;
@@ -138,7 +144,8 @@ impl Prepared {
             }
         };
         let first = continued.as_ref().map(|(_, dims, _)| *dims).or(stills.first().map(|(_, dims)| *dims));
-        let able = generator.describe();
+        let able = generator.describe()?;
+        check_rate(&able, request.rate)?;
         let (canvas, mut notes) = choose_canvas(&request, first, able.grid.dims_multiple)?;
         let Wishes { prompts, negative_prompts, .. } = &request.wishes;
         if !able.reads_prompts && prompts.iter().chain(negative_prompts).any(|prompt| !prompt.is_empty()) {
@@ -286,6 +293,16 @@ fn choose_canvas(request: &RunRequest, first: Option<Dims>, multiple: u32) -> Re
         multiple,
     })?;
     Ok((canvas, notes))
+}
+
+/// Whether the generator renders this rate.
+fn check_rate(able: &Capabilities, rate: Rate) -> Result<(), EngineError> {
+    let Some(rates) = &able.rates else { return Ok(()) };
+    if rates.iter().any(|able| able.reduced() == rate.reduced()) {
+        return Ok(());
+    }
+    let rates: Vec<String> = rates.iter().map(Rate::to_string).collect();
+    Err(EngineError::RateOffGrid { rate, generator: able.name.clone(), rates: rates.join(", ") })
 }
 
 /// Names and numbers that a row or a clip cannot take.

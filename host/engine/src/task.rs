@@ -34,6 +34,12 @@ pub mod slot {
     /// The video that the film continues.
     pub const CONTINUED: &str = "continued";
 
+    /// What a generator said on standard error at this attempt.
+    #[must_use]
+    pub fn log(attempt: u32) -> String {
+        format!("log-{attempt}")
+    }
+
     /// The component that answers a role.
     #[must_use]
     pub fn plugin(role: travel::Role) -> String {

@@ -6,12 +6,15 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use travel_artifacts::{Artifacts, Hash};
+use travel_generators::Generators;
 use travel_sandbox::{Plugin, Registry, Sandbox};
 
 /// What handlers share.
 pub struct Workshop {
     /// The plugins of this host.
     pub registry: Registry,
+    /// Its generators.
+    pub generators: Generators,
     /// Its files.
     pub artifacts: Artifacts,
     /// Where films go whose runs name no folder of their own; absolute.
@@ -22,9 +25,15 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// Over a sandbox, its plugins and a folder of files.
-    pub fn new(sandbox: Sandbox, registry: Registry, artifacts: Artifacts, output_dir: PathBuf) -> Self {
-        Self { registry, artifacts, output_dir, sandbox, stored: Mutex::default() }
+    /// Over a sandbox, its plugins, generators and a folder of files.
+    pub fn new(
+        sandbox: Sandbox,
+        registry: Registry,
+        generators: Generators,
+        artifacts: Artifacts,
+        output_dir: PathBuf,
+    ) -> Self {
+        Self { registry, generators, artifacts, output_dir, sandbox, stored: Mutex::default() }
     }
 
     /// A run's output path; a relative one is below the host's output folder.

@@ -240,7 +240,7 @@ fn tenants_get_device_time_by_weight_while_all_of_them_wait() {
 #[test]
 fn a_large_task_among_many_small_ones_starts_in_bounded_time() {
     let pools = BTreeMap::from([("small".to_owned(), 12_000), ("large".to_owned(), 48_000)]);
-    let card = Place { name: "gpu0".into(), slots: 4, ahead: 1, memory_mb: 48_000, pools };
+    let card = Place { name: "gpu0".into(), slots: 4, ahead: 1, memory_mb: 48_000, pools, cuda: None };
     let mut site = Site::new(vec![card], Policy::Ours);
     let mut run = NewRun::new("studio", "film", json!(null));
     let mut dice = Dice(9);

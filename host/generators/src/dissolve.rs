@@ -2,7 +2,7 @@
 
 use crate::error::GeneratorError;
 use crate::gap::{Emit, Fill, Gap};
-use crate::generator::{Capabilities, Generated, Generator, Job, Pool, Progress};
+use crate::generator::{CPU, Capabilities, Generated, Generator, Job, Progress};
 use crate::pace::Pace;
 use crate::render::render;
 use crate::settings::{Settings, easing_schema, schema};
@@ -34,15 +34,23 @@ impl Dissolve {
 }
 
 impl Generator for Dissolve {
-    fn describe(&self) -> Capabilities {
-        Capabilities {
+    fn describe(&self) -> Result<Capabilities, GeneratorError> {
+        Ok(Capabilities {
             name: Self::NAME.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             grid: Grid::ANY,
             wants_guide: true,
             reads_prompts: false,
             settings_schema: schema(json!({ "easing": easing_schema("Linear unless set.") })),
-            pool: Pool::Cpu,
-        }
+            pool: CPU.to_owned(),
+            rates: None,
+            models: Vec::new(),
+            notice: None,
+        })
+    }
+
+    fn affinity(&self) -> String {
+        Self::NAME.to_owned()
     }
 
     fn check_settings(&self, settings: &Value) -> Result<(), GeneratorError> {

@@ -40,23 +40,120 @@ pub enum GeneratorError {
         /// As asked for.
         name: String,
         /// What there is.
-        known: Vec<&'static str>,
+        known: Vec<String>,
     },
     /// The settings are not what the generator's schema says.
     #[error("setting `{pointer}` of generator `{generator}`: {reason}")]
     BadSettings {
         /// Whose settings.
-        generator: &'static str,
+        generator: String,
         /// JSON Pointer (RFC 6901) into the settings; empty for the whole.
         pointer: String,
         /// What is wrong and what is allowed.
+        reason: String,
+    },
+    /// A generator of the configuration that cannot be as it is written there.
+    #[error("generator `{generator}`: {reason}")]
+    BadRecipe {
+        /// Which generator.
+        generator: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Its program cannot be started.
+    #[error("generator `{generator}` cannot be started: `{command}`")]
+    NotStarted {
+        /// Which generator.
+        generator: String,
+        /// As configured.
+        command: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its program has ended, though nobody asked it to.
+    #[error("generator `{generator}` died while it was asked to {during}: {status}{}", said(stderr))]
+    Died {
+        /// Which generator.
+        generator: String,
+        /// What it was asked to do.
+        during: &'static str,
+        /// Its exit status, in words.
+        status: String,
+        /// What it last said on standard error.
+        stderr: String,
+    },
+    /// Its program has given no sign of life.
+    #[error("generator `{generator}` said nothing for {} while it was asked to {during}{}",
+        humantime::format_duration(*after), said(stderr))]
+    Silent {
+        /// Which generator.
+        generator: String,
+        /// What it was asked to do.
+        during: &'static str,
+        /// How long it was listened to.
+        after: std::time::Duration,
+        /// What it last said on standard error.
+        stderr: String,
+    },
+    /// Its program broke the protocol.
+    #[error("generator `{generator}` broke the protocol: {reason}{}", quoted(said))]
+    Protocol {
+        /// Which generator.
+        generator: String,
+        /// The beginning of what it said.
+        said: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It says that the job cannot be rendered so.
+    #[error("generator `{generator}` refuses: {message}")]
+    Refused {
+        /// Which generator.
+        generator: String,
+        /// Its words.
+        message: String,
+    },
+    /// It says that the device's memory does not suffice.
+    #[error("generator `{generator}` ran out of memory: {message}")]
+    OutOfMemory {
+        /// Which generator.
+        generator: String,
+        /// Its words.
+        message: String,
+    },
+    /// It says that another attempt may succeed.
+    #[error("generator `{generator}` failed for now: {message}")]
+    Transient {
+        /// Which generator.
+        generator: String,
+        /// Its words.
+        message: String,
+    },
+    /// It says that it can do nothing more.
+    #[error("generator `{generator}` failed: {message}{}", said(stderr))]
+    Fatal {
+        /// Which generator.
+        generator: String,
+        /// Its words.
+        message: String,
+        /// What it last said on standard error.
+        stderr: String,
+    },
+    /// It says that the clip is done, but there is none.
+    #[error("generator `{generator}` says that its clip is {}, but {reason}", path.display())]
+    NoClip {
+        /// Which generator.
+        generator: String,
+        /// Where it says that the clip is.
+        path: PathBuf,
+        /// Why that is no clip.
         reason: String,
     },
     /// A length or size that the generator cannot render.
     #[error("generator `{generator}` cannot render {frames} frames of {dims}: {reason}")]
     OffGrid {
         /// Which generator.
-        generator: &'static str,
+        generator: String,
         /// Length asked for.
         frames: u32,
         /// Size asked for.
@@ -131,6 +228,16 @@ impl GeneratorError {
             Self::UnknownGenerator { .. } => "generator_unknown",
             Self::BadSettings { .. } => "generator_settings",
             Self::OffGrid { .. } => "generator_off_grid",
+            Self::BadRecipe { .. } => "generator_recipe",
+            Self::NotStarted { .. } => "generator_not_started",
+            Self::Died { .. } => "generator_died",
+            Self::Silent { .. } => "generator_silent",
+            Self::Protocol { .. } => "generator_protocol",
+            Self::Refused { .. } => "generator_refused",
+            Self::OutOfMemory { .. } => "generator_out_of_memory",
+            Self::Transient { .. } => "generator_transient",
+            Self::Fatal { .. } => "generator_fatal",
+            Self::NoClip { .. } => "generator_no_clip",
             Self::ControlUnreadable { .. } => "generator_control_unreadable",
             Self::ControlLength { .. } => "generator_control_length",
             Self::ControlSize { .. } => "generator_control_size",
@@ -140,14 +247,28 @@ impl GeneratorError {
         }
     }
 
-    /// Whether the same job may succeed at another attempt: the network may have failed for want of memory, a clip for what
-    /// its source says; everything else would fail the same way again.
+    /// Whether the same job may succeed at another attempt: memory may be free by then, a program that died or fell silent is
+    /// started anew, a clip may fail for what its source says; everything else would fail the same way again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::ControlUnreadable { source, .. } | Self::OutUnwritable { source, .. } => source.is_retryable(),
-            Self::Model { .. } => true,
+            Self::Model { .. }
+            | Self::Died { .. }
+            | Self::Silent { .. }
+            | Self::OutOfMemory { .. }
+            | Self::Transient { .. }
+            | Self::NoClip { .. } => true,
             _ => false,
         }
     }
+}
+
+/// The end of standard error, for the end of a sentence.
+fn said(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!("; it last said: {stderr}") }
+}
+
+fn quoted(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!("; it said `{said}`") }
 }

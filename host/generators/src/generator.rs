@@ -4,13 +4,19 @@
 //! [`Generated`] says.
 
 use crate::error::GeneratorError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use travel::{Dims, Grid, Place, Rate};
 
 /// Renders segments.
 pub trait Generator: Send + Sync {
-    /// What it can render; the same at every call.
-    fn describe(&self) -> Capabilities;
+    /// What it can render; the same at every call. A generator that is a program of its own is asked once.
+    ///
+    /// # Errors
+    /// A program that cannot be started, or does not say what it can do.
+    fn describe(&self) -> Result<Capabilities, GeneratorError>;
+
+    /// What a device has loaded after a job of this generator: tasks that say the same are worth doing one after another.
+    fn affinity(&self) -> String;
 
     /// Whether it would accept these settings, so that a run is refused when it is submitted and not an hour later.
     ///
@@ -28,38 +34,41 @@ pub trait Generator: Send + Sync {
 /// What a generator can render and what it occupies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Capabilities {
-    /// Its name, as in [`crate::names`].
+    /// Its name, as in [`crate::Generators::names`].
     pub name: String,
+    /// Of the program; empty where it does not say.
+    pub version: String,
     /// Lengths and sizes that it can render, and whether it reads a mask.
     pub grid: Grid,
+    /// Rates that it renders; any when nothing is said.
+    pub rates: Option<Vec<Rate>>,
+    /// Models that it has; none where there is no choice.
+    pub models: Vec<String>,
     /// Whether it reads the guide's pixels; a generator that does not may be given first and last frames only.
     pub wants_guide: bool,
     /// Whether [`Job::prompt`] and [`Job::negative_prompt`] change what it renders; if not, the user is told.
     pub reads_prompts: bool,
     /// A JSON Schema (draft 2020-12) of [`Job::settings`].
     pub settings_schema: serde_json::Value,
-    /// Which slots it competes for.
-    pub pool: Pool,
+    /// The pool whose slots it competes for: [`CPU`], [`GPU`], or one that the configuration names.
+    pub pool: String,
+    /// Words for the user, such as a licence's notice.
+    pub notice: Option<String>,
 }
 
-/// The kind of slot that a generator occupies while it renders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Pool {
-    /// All cores of this machine; two at a time would only slow each other down.
-    Cpu,
-    /// A graphics card.
-    Gpu,
-}
+/// The pool of generators that use all cores of this machine; two at a time would only slow each other down.
+pub const CPU: &str = "cpu";
 
-impl Pool {
-    /// Its name in the queue: `cpu` or `gpu`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Gpu => "gpu",
-        }
-    }
+/// The usual pool of generators on a graphics card.
+pub const GPU: &str = "gpu";
+
+/// A graphics card that a job has to itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Unique on this host, such as `gpu0`.
+    pub name: String,
+    /// As the driver knows it: what a program finds in `CUDA_VISIBLE_DEVICES`.
+    pub index: String,
 }
 
 /// One segment to render.
@@ -87,14 +96,23 @@ pub struct Job {
     pub out: PathBuf,
     /// An existing folder for what is needed meanwhile; the engine empties it.
     pub work_dir: PathBuf,
+    /// Where it runs; nothing for a generator that needs no device.
+    pub device: Option<Device>,
 }
 
 /// How far a job is, and whether it is still wanted.
 pub trait Progress: Sync {
-    /// `done` of `total` frames are written; `done` never falls.
+    /// `done` of `total` frames or steps of this stage are done; `done` does not fall within a stage. A total of 0 is not
+    /// known.
     fn report(&self, done: u32, total: u32);
+    /// A new stage has begun, such as `denoise`.
+    fn stage(&self, _name: &str) {}
+    /// A picture of how it looks so far; the file is gone when the job has ended.
+    fn preview(&self, _picture: &Path) {}
     /// Asked before every frame; the job ends with [`GeneratorError::Cancelled`] soon after it turns true.
     fn cancelled(&self) -> bool;
+    /// `wake` is called when [`Progress::cancelled`] turns true, at once if it has; for generators that wait.
+    fn on_cancel(&self, wake: Box<dyn Fn() + Send + Sync>);
 }
 
 /// A rendered clip, as its generator sees it.

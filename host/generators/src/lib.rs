@@ -1,15 +1,17 @@
-//! What renders a segment: the [`Generator`] trait and its embedded adapters.
+//! What renders a segment: the [`Generator`] trait and its adapters.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `generator` | the trait; what it is given and what it hands back |
 //! | `error` | why a segment was not rendered |
-//! | `registry` | the embedded generators by name |
+//! | `registry` | the generators of a host by name |
+//! | `process` | generators that are programs of their own |
 //! | `rife` | neural in-betweening on the CPU, the default (feature `rife`) |
 //! | `dissolve` | a plain cross-dissolve |
 //! | `settings` | their settings |
 //! | `control`, `render`, `gap` | guide and mask → kept frames and gaps between them |
 //! | `pace` | how time runs in a gap |
+//! | `limits` | the numbers of programs of their own |
 //!
 //! Both embedded generators honour guide and mask like any other: a guide frame whose mask is black (mean below 128) is
 //! kept bit-exactly, each run of white ones is in-betweened from the kept frame before it to the kept frame after it.
@@ -20,7 +22,9 @@ mod dissolve;
 mod error;
 mod gap;
 mod generator;
+mod limits;
 mod pace;
+pub mod process;
 mod registry;
 mod render;
 #[cfg(feature = "rife")]
@@ -30,7 +34,7 @@ mod settings;
 pub use dissolve::Dissolve;
 pub use error::{Control, GeneratorError};
 pub use gap::{Emit, Gap};
-pub use generator::{Capabilities, Generated, Generator, Job, Pool, Progress};
-pub use registry::{by_name, names};
+pub use generator::{CPU, Capabilities, Device, GPU, Generated, Generator, Job, Progress};
+pub use registry::Generators;
 #[cfg(feature = "rife")]
 pub use rife::Rife;

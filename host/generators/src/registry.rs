@@ -1,4 +1,4 @@
-//! The embedded generators by name.
+//! The generators of a host by name.
 
 use crate::dissolve::Dissolve;
 use crate::error::GeneratorError;
@@ -7,26 +7,49 @@ use crate::generator::Generator;
 use crate::rife::Rife;
 use std::sync::Arc;
 
-/// Names of the embedded generators, the default first.
-#[must_use]
-pub fn names() -> Vec<&'static str> {
-    vec![
-        #[cfg(feature = "rife")]
-        Rife::NAME,
-        Dissolve::NAME,
-    ]
+/// The generators that a host has: those embedded in it, and its own.
+#[derive(Clone)]
+pub struct Generators {
+    /// In the order in which they are listed; the default first.
+    known: Vec<(String, Arc<dyn Generator>)>,
 }
 
-/// The embedded generator of this name. Cheap: weights are loaded at the first frame that needs them, once a process.
-///
-/// # Errors
-/// [`GeneratorError::UnknownGenerator`] with the names there are.
-pub fn by_name(name: &str) -> Result<Arc<dyn Generator>, GeneratorError> {
-    match name {
-        #[cfg(feature = "rife")]
-        Rife::NAME => Ok(Arc::new(Rife)),
-        Dissolve::NAME => Ok(Arc::new(Dissolve)),
-        _ => Err(GeneratorError::UnknownGenerator { name: name.to_owned(), known: names() }),
+impl Generators {
+    /// Those that need nothing but this program. Cheap: weights are loaded at the first frame that needs them, once a
+    /// process.
+    #[must_use]
+    pub fn embedded() -> Self {
+        let known: Vec<(String, Arc<dyn Generator>)> = vec![
+            #[cfg(feature = "rife")]
+            (Rife::NAME.to_owned(), Arc::new(Rife)),
+            (Dissolve::NAME.to_owned(), Arc::new(Dissolve)),
+        ];
+        Self { known }
+    }
+
+    /// With one more; a name that is taken is answered by the newcomer.
+    #[must_use]
+    pub fn with(mut self, name: &str, generator: Arc<dyn Generator>) -> Self {
+        self.known.retain(|(known, _)| known != name);
+        self.known.push((name.to_owned(), generator));
+        self
+    }
+
+    /// The generator of this name.
+    ///
+    /// # Errors
+    /// [`GeneratorError::UnknownGenerator`] with the names there are.
+    pub fn by_name(&self, name: &str) -> Result<Arc<dyn Generator>, GeneratorError> {
+        let found = self.known.iter().find(|(known, _)| known == name);
+        found.map(|(_, generator)| Arc::clone(generator)).ok_or_else(|| GeneratorError::UnknownGenerator {
+            name: name.to_owned(),
+            known: self.names().map(str::to_owned).collect(),
+        })
+    }
+
+    /// All names, the default first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.known.iter().map(|(name, _)| name.as_str())
     }
 }
 
@@ -36,10 +59,11 @@ mod tests {
 
     #[test]
     fn every_name_leads_to_the_generator_that_bears_it() {
-        for name in names() {
-            assert_eq!(by_name(name).unwrap().describe().name, name);
+        let generators = Generators::embedded();
+        for name in generators.names() {
+            assert_eq!(generators.by_name(name).unwrap().describe().unwrap().name, name);
         }
-        let refusal = by_name("wan").err().unwrap().to_string();
+        let refusal = generators.by_name("wan").err().unwrap().to_string();
         assert!(refusal.contains("`wan`") && refusal.contains("dissolve"), "{refusal}");
     }
 }

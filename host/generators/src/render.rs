@@ -64,7 +64,8 @@ impl Arrival {
 
 fn check_grid(generator: &'static str, job: &Job) -> Result<(), GeneratorError> {
     let (frames, dims) = (job.place.total, job.dims);
-    let refuse = |reason: String| Err(GeneratorError::OffGrid { generator, frames, dims, reason });
+    let refuse =
+        |reason: String| Err(GeneratorError::OffGrid { generator: generator.to_owned(), frames, dims, reason });
     if let Err(reason) = dims.check_encodable() {
         return refuse(reason);
     }
@@ -129,7 +130,8 @@ impl Drop for Clip<'_> {
     }
 }
 
-fn remove(job: &Job) {
+/// Removes what is at the clip's place.
+pub(crate) fn remove(job: &Job) {
     if let Err(error) = std::fs::remove_file(&job.out)
         && error.kind() != std::io::ErrorKind::NotFound
     {

@@ -16,7 +16,7 @@ mod warp;
 
 use crate::error::GeneratorError;
 use crate::gap::{Emit, Fill, Gap};
-use crate::generator::{Capabilities, Generated, Generator, Job, Pool, Progress};
+use crate::generator::{CPU, Capabilities, Generated, Generator, Job, Progress};
 use crate::pace::Pace;
 use crate::render::render;
 use crate::settings::{Quality, Settings, easing_schema, quality_schema, schema};
@@ -56,16 +56,24 @@ impl Rife {
 }
 
 impl Generator for Rife {
-    fn describe(&self) -> Capabilities {
+    fn describe(&self) -> Result<Capabilities, GeneratorError> {
         let unset = "Unless set, time runs evenly, or goes on at the speed of the overlap.";
-        Capabilities {
+        Ok(Capabilities {
             name: Self::NAME.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             grid: Grid::ANY,
             wants_guide: true,
             reads_prompts: false,
             settings_schema: schema(json!({ "quality": quality_schema(), "easing": easing_schema(unset) })),
-            pool: Pool::Cpu,
-        }
+            pool: CPU.to_owned(),
+            rates: None,
+            models: Vec::new(),
+            notice: None,
+        })
+    }
+
+    fn affinity(&self) -> String {
+        Self::NAME.to_owned()
     }
 
     fn check_settings(&self, settings: &Value) -> Result<(), GeneratorError> {

@@ -46,7 +46,7 @@ impl<'a> Settings<'a> {
                 Some(key) => Err(settings.refusal(key, format!("is unknown; known are {}", known.join(", ")))),
             },
             other => Err(GeneratorError::BadSettings {
-                generator,
+                generator: generator.to_owned(),
                 pointer: String::new(),
                 reason: format!("{other} is not a JSON object"),
             }),
@@ -85,7 +85,7 @@ impl<'a> Settings<'a> {
     fn refusal(&self, key: &str, reason: String) -> GeneratorError {
         // RFC 6901 §3: `~` and `/` are escaped in a pointer.
         let pointer = format!("/{}", key.replace('~', "~0").replace('/', "~1"));
-        GeneratorError::BadSettings { generator: self.generator, pointer, reason }
+        GeneratorError::BadSettings { generator: self.generator.to_owned(), pointer, reason }
     }
 }
 

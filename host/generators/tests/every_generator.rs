@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::tempdir;
 use travel::Dims;
-use travel_generators::{Control, Generator, GeneratorError, by_name, names};
+use travel_generators::{Control, Generator, GeneratorError, Generators};
 use travel_media::RgbFrame;
 
 const DIMS: Dims = Dims { width: 64, height: 48 };
 
 fn all() -> impl Iterator<Item = Arc<dyn Generator>> {
-    names().into_iter().map(|name| by_name(name).unwrap())
+    let generators = Generators::embedded();
+    let names: Vec<String> = generators.names().map(str::to_owned).collect();
+    names.into_iter().map(move |name| generators.by_name(&name).unwrap())
 }
 
 fn still(shift: f64) -> Option<RgbFrame> {
@@ -35,8 +37,8 @@ fn kept_frames_are_bit_exact_and_the_count_is_the_jobs() {
         assert_eq!(watcher.done.load(Ordering::Relaxed), 8);
         for (i, (frame, kept)) in frames.iter().zip(&kept).enumerate() {
             match kept {
-                Some(kept) => assert!(frame == kept, "{:?} frame {i}", generator.describe().name),
-                None => assert!(*frame != grey(DIMS, 127), "{:?} frame {i}", generator.describe().name),
+                Some(kept) => assert!(frame == kept, "{:?} frame {i}", generator.describe().unwrap().name),
+                None => assert!(*frame != grey(DIMS, 127), "{:?} frame {i}", generator.describe().unwrap().name),
             }
         }
     }
@@ -146,7 +148,7 @@ fn bad_settings_are_refused_with_the_place() {
             }
         }
         generator.check_settings(&json!({"easing": "ease_out_sine"})).unwrap();
-        assert_eq!(generator.describe().settings_schema["properties"]["easing"]["enum"][0], "linear");
+        assert_eq!(generator.describe().unwrap().settings_schema["properties"]["easing"]["enum"][0], "linear");
     }
 }
 

@@ -82,6 +82,8 @@ pub struct Failure {
     pub error: String,
     /// Whether another attempt makes sense.
     pub retry: Retry,
+    /// Files that tell more of it; their slots are new to the task.
+    pub artifacts: Vec<SlotArtifact>,
 }
 
 /// Whether, and when, a failed attempt should be made again.

@@ -133,7 +133,16 @@ fn host_that_rolls_dice() {
                 let Some(claimed) = pick(&mut dice, &mut held) else { continue };
                 let retry = if dice.roll(2) == 0 { Retry::Never } else { Retry::After(Duration::from_millis(1)) };
                 let (code, error) = ("c".into(), "e".into());
-                store.fail(Failure { task: claimed.task, token: claimed.token, code, error, retry }).unwrap();
+                store
+                    .fail(Failure {
+                        task: claimed.task,
+                        token: claimed.token,
+                        code,
+                        error,
+                        retry,
+                        artifacts: Vec::new(),
+                    })
+                    .unwrap();
                 ack("ended", claimed.task.0, claimed.token.0);
             }
             10 => {

@@ -215,7 +215,10 @@ impl Walk {
         let delay = backoff(claimed.attempt, 0.5);
         let retry = if again { Retry::After(delay) } else { Retry::Never };
         let (code, error) = ("c".to_owned(), "e".to_owned());
-        let failed = self.store.fail(Failure { task: claimed.task, token: claimed.token, code, error, retry }).unwrap();
+        let failed = self
+            .store
+            .fail(Failure { task: claimed.task, token: claimed.token, code, error, retry, artifacts: Vec::new() })
+            .unwrap();
         self.reference.fail(claimed.task, again.then(|| self.clock.now().after(delay)));
         assert_eq!(failed.state, self.reference.tasks[&claimed.task].state);
     }

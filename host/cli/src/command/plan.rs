@@ -14,7 +14,8 @@ pub fn plan(global: &Global, args: &PlanCommand) -> Result<u8, Diagnostic> {
     let place = Workplace::find(global)?;
     let request = args.travel.request(&place.config, None)?;
     let (_, registry) = place.plugins()?;
-    let prepared = Prepared::check(&registry, request, &Reading::new(global))?;
+    let generators = place.generators();
+    let prepared = Prepared::check(&registry, &generators, request, &Reading::new(global))?;
     let plan = prepared.plan();
     if global.json {
         let images: Vec<&Path> = prepared.stills().collect();

@@ -20,6 +20,7 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
     let begun = Instant::now();
     let place = Workplace::find(global)?;
     let (sandbox, registry) = place.plugins()?;
+    let generators = place.generators();
     let output_dir = place.output_dir(args.travel.output_dir.as_deref())?;
     let (lock, store, run, timeline) = match &args.resume {
         Some(run) => {
@@ -33,7 +34,7 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
             let mut request = args.travel.request(&place.config, args.output.as_deref())?;
             request.output.film = output_dir.join(&request.output.film);
             request.output.contact_sheet = request.output.contact_sheet.map(|sheet| output_dir.join(sheet));
-            let prepared = Prepared::check(&registry, request, &Reading::new(global))?;
+            let prepared = Prepared::check(&registry, &generators, request, &Reading::new(global))?;
             prepared.check_output()?;
             let (lock, store) = place.store_to_work()?;
             let timeline = prepared.plan().timeline.clone();
@@ -50,7 +51,7 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
     if others > 0 && !global.json {
         tell(&format!("  note: {others} other unfinished runs of this queue are worked on too, by age"));
     }
-    let shop = place.workshop(sandbox, registry, output_dir)?;
+    let shop = place.workshop(sandbox, registry, generators, output_dir)?;
     let whole = timeline.map(|line| whole(store.as_ref(), run, &line)).transpose()?;
     let host = Host::new(Arc::clone(&store), shop, place.places(), observer(global, whole));
     let stopped = runtime()?.block_on(async {

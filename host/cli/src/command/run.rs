@@ -13,7 +13,7 @@ pub fn run(global: &Global, args: &RunCommand) -> Result<u8, Diagnostic> {
     let (sandbox, registry) = place.plugins()?;
     let output_dir = place.output_dir(args.output_dir.as_deref())?;
     let (lock, store) = place.store_to_work()?;
-    let shop = place.workshop(sandbox, registry, output_dir)?;
+    let shop = place.workshop(sandbox, registry, place.generators(), output_dir)?;
     let until = if args.until_idle { Until::Idle } else { Until::Stopped };
     if !global.json {
         tell(&format!("working on {}; Ctrl-C stops when running tasks are done", place.db.display()));

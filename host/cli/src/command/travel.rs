@@ -20,8 +20,9 @@ pub fn travel(global: &Global, args: &TravelCommand) -> Result<u8, Diagnostic> {
     };
     let request = RunRequest { idem_key: args.idempotency_key.clone(), start_at, ..request };
     let (_, registry) = place.plugins()?;
+    let generators = place.generators();
     let (name, film) = (request.name.clone(), request.output.film.clone());
-    let prepared = Prepared::check(&registry, request, &Reading::new(global))?;
+    let prepared = Prepared::check(&registry, &generators, request, &Reading::new(global))?;
     prepared.check_output()?;
     let (frames, rate) = (prepared.plan().timeline.frames, prepared.plan().timeline.rate);
     let notes = prepared.plan().notes.clone();

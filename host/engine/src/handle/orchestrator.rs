@@ -16,7 +16,7 @@ const USUAL_PRIORITY: i32 = 1000;
 pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.phase("plan", 0);
     let spec = &job.spec;
-    let generator = travel_generators::by_name(&spec.generator)?;
+    let generator = job.shop.generators.by_name(&spec.generator)?;
     check_output(&spec.output, |file| Some(job.shop.output_path(file)))?;
     let planned = plan(
         job.plugin(Role::Orchestrate)?.as_ref(),
@@ -33,13 +33,13 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
         &job.call(),
     )?;
     let graph = &planned.graph;
-    let pool = generator.describe().pool.name();
+    let pool = generator.describe()?.pool;
     let mut emitted = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let task = match &node.task {
             Task::Segment(segment) => {
                 let input = SegmentInput { segment: segment.clone(), previous: previous(graph, segment)? };
-                let task = NewTask::new(&node.key, SEGMENT, pool, to_json(&input)?);
+                let task = NewTask::new(&node.key, SEGMENT, &pool, to_json(&input)?);
                 let mut slots = vec![slot::plugin(Role::Guide)];
                 slots.extend(segment.key_frames.iter().map(|k| slot::still(k.still.0 as usize)));
                 if segment.continues == Source::Continued {
@@ -73,7 +73,7 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
         task.priority = USUAL_PRIORITY.saturating_add(node.priority);
         task.deadline = spec.attempt_deadline_s.map(Duration::from_secs);
         if matches!(node.task, Task::Segment(_)) {
-            task.affinity = Some(spec.generator.clone());
+            task.affinity = Some(generator.affinity());
         }
         emitted.push(task);
     }

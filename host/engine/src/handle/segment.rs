@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use travel::guide::Request;
 use travel::{Dims, Grid, MediumKind, Rate, Role, Segment};
 use travel_generators::Job as GeneratorJob;
+use travel_generators::process::LOG;
 use travel_media::{ClipInfo, MediaSet, Source};
 
 pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
@@ -17,8 +18,8 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let spec = &job.spec;
     let segment = &input.segment;
     let total = segment.place.total;
-    let generator = travel_generators::by_name(&spec.generator)?;
-    let grid = generator.describe().grid;
+    let generator = job.shop.generators.by_name(&spec.generator)?;
+    let grid = generator.describe()?.grid;
     let (request, media) = request_and_media(job, &input, grid)?;
     let (plan, report) = job.plugin(Role::Guide)?.guide(&request, &job.call())?;
     tracing::debug!(task = job.claimed.name, fuel = report.fuel_used, "guide composed");
@@ -47,9 +48,12 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
             settings,
             out: scratch.path("clip.mkv"),
             work_dir: scratch.folder().to_owned(),
+            device: job.control.device().cloned(),
         },
         control,
-    )?;
+    );
+    keep_log(job, &scratch.path(LOG));
+    let generated = generated?;
 
     job.control.leave_place();
     job.control.phase("verify", u64::from(total));
@@ -74,6 +78,17 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let phases_ms = job.control.phases_ms();
     let output = SegmentOutput { frames: info.frames, dims: info.dims, guide_plan: plan, phases_ms };
     Ok(Done { output: to_json(&output)?, made, ..Done::default() })
+}
+
+/// Stores what the generator said on standard error, if it said anything; a log that cannot be stored is no reason to fail.
+fn keep_log(job: &Job<'_>, log: &Path) {
+    if std::fs::metadata(log).map_or(0, |file| file.len()) == 0 {
+        return;
+    }
+    match job.shop.artifacts.put(log) {
+        Ok(stored) => job.control.keep(slot_artifact(&slot::log(job.claimed.attempt), stored, "text")),
+        Err(error) => tracing::warn!(task = job.claimed.name, %error, "the generator's log is not kept"),
+    }
 }
 
 /// What the guide is composed from, and where its media lie.

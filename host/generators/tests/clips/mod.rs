@@ -93,6 +93,7 @@ pub(crate) fn job(folder: &Path, kept: &[Option<RgbFrame>]) -> Job {
         settings: serde_json::Value::Null,
         out: folder.join("out.mkv"),
         work_dir: folder.to_owned(),
+        device: None,
     }
 }
 
@@ -106,6 +107,11 @@ impl Watcher {
     pub(crate) fn patient() -> Self {
         Self { done: AtomicU32::new(0), cancel_at: u32::MAX }
     }
+
+    /// For a program that counts steps as it likes.
+    pub(crate) fn of_steps() -> Steps {
+        Steps
+    }
 }
 
 impl Progress for Watcher {
@@ -117,4 +123,19 @@ impl Progress for Watcher {
     fn cancelled(&self) -> bool {
         self.done.load(Ordering::Relaxed) >= self.cancel_at
     }
+
+    fn on_cancel(&self, _: Box<dyn Fn() + Send + Sync>) {}
+}
+
+/// Lets everything pass.
+pub(crate) struct Steps;
+
+impl Progress for Steps {
+    fn report(&self, _: u32, _: u32) {}
+
+    fn cancelled(&self) -> bool {
+        false
+    }
+
+    fn on_cancel(&self, _: Box<dyn Fn() + Send + Sync>) {}
 }

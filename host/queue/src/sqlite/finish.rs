@@ -93,6 +93,7 @@ pub(super) fn fail(tx: &Tx<'_>, failure: &Failure) -> Outcome<Failed> {
     }
     let error = parcel::error_text(&failure.error);
     end_attempt(tx, &held, AttemptOutcome::Failed, Some(&error))?;
+    add_artifacts(tx, held.tenant, held.task, "made", &failure.artifacts)?;
     let failures = held.failures.saturating_add(1);
     change(tx.sql, "UPDATE task SET failures = ?2 WHERE id = ?1", params![held.task, failures])?;
     match failure.retry {

@@ -112,6 +112,7 @@ pub(crate) fn failure(claimed: &Claimed, retry: Retry) -> Failure {
         code: "generator_silent".into(),
         error: "no frame for 60 s".into(),
         retry,
+        artifacts: Vec::new(),
     }
 }
 

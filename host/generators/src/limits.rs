@@ -1,0 +1,36 @@
+//! The numbers of generators that are programs of their own.
+
+use std::time::Duration;
+
+/// Longest line of the protocol, bytes.
+pub(crate) const MAX_LINE: usize = 1 << 20;
+
+/// Lines that wait to be looked at; a program that says more meanwhile has to wait.
+pub(crate) const LINES_AHEAD: usize = 64;
+
+/// Bytes of what a program last said on standard error that its error repeats.
+pub(crate) const TAIL_BYTES: usize = 2000;
+
+/// Bytes of standard error that are kept of one job.
+pub(crate) const LOG_BYTES: u64 = 16 << 20;
+
+/// Between the request to begin and the first word.
+pub(crate) const START: Duration = Duration::from_secs(120);
+
+/// Between two signs of life while a model is loaded or a clip is rendered.
+pub(crate) const SILENCE: Duration = Duration::from_secs(600);
+
+/// Between the request to stop and the end of the whole process group.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a program without work is kept.
+pub(crate) const IDLE: Duration = Duration::from_secs(900);
+
+/// Before the first new start after a death; doubled at each further one.
+pub(crate) const RESTART_FIRST: Duration = Duration::from_secs(1);
+
+/// Longest wait before a new start.
+pub(crate) const RESTART_MOST: Duration = Duration::from_secs(60);
+
+/// Until the kernel has ended a program that was killed; one that waits for a device may take longer, and is left behind.
+pub(crate) const KILL_TAKES: Duration = Duration::from_secs(2);

@@ -1,0 +1,385 @@
+//! Generators that are programs of their own, and speak `travel-generator/1` on their pipes.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `recipe` | how a program is started |
+//! | `protocol`, `line` | what is said, and how it is read |
+//! | `child` | a running program and its process group |
+//! | `warm` | programs that are kept between jobs |
+//! | `check` | tries a program against the protocol |
+//!
+//! The program is not trusted: its words are bounded and parsed once, its file has to lie where it was asked for, and the
+//! engine decodes and counts it.
+
+mod check;
+mod child;
+mod line;
+mod protocol;
+mod recipe;
+mod warm;
+
+pub use check::{Step, Verdict, check};
+pub use protocol::{Class, PROTOCOL};
+pub use recipe::{PASSED, Recipe, ResourceLimits};
+pub use warm::Warm;
+
+use crate::error::GeneratorError;
+use crate::generator::{Capabilities, Device, Generated, Generator, Job, Progress};
+use child::{Child, Trouble};
+use jsonschema::{Draft, PatternOptions};
+use protocol::{Generate, Hello, Input, Reply, Request};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use travel_media::{RgbReader, save_png};
+
+/// Names the file in a job's working folder that keeps what the program said on standard error.
+pub const LOG: &str = "generator.log";
+
+/// A generator that is a program of its own.
+pub struct Process {
+    name: String,
+    recipe: Recipe,
+    warm: Warm,
+    /// What it said of itself, once it was asked.
+    described: Mutex<Option<Hello>>,
+    jobs: AtomicU64,
+}
+
+/// A job's start, which cannot be cancelled while nobody runs it.
+struct Patient;
+
+impl Progress for Patient {
+    fn report(&self, _: u32, _: u32) {}
+    fn cancelled(&self) -> bool {
+        false
+    }
+    fn on_cancel(&self, _: Box<dyn Fn() + Send + Sync>) {}
+}
+
+impl Process {
+    /// A generator of this name; nothing is started yet.
+    #[must_use]
+    pub fn new(name: &str, recipe: Recipe, warm: Warm) -> Self {
+        Self { name: name.to_owned(), recipe, warm, described: Mutex::default(), jobs: AtomicU64::new(0) }
+    }
+
+    /// What it says of itself; it is started for that, once a process.
+    fn hello(&self) -> Result<Hello, GeneratorError> {
+        let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hello) = &*described {
+            return Ok(hello.clone());
+        }
+        // No device: whoever plans a run needs none, and a program loads nothing before it is told to.
+        let child = Child::start(&self.name, &self.recipe, None, &Patient)?;
+        let hello = child.hello().cloned().ok_or_else(|| self.protocol("", "it said no hello"))?;
+        if let (Some(model), models) = (&self.recipe.model, &hello.models)
+            && !models.contains(model)
+        {
+            let reason = format!("it has no model `{model}`; it has {}", listed(models));
+            return Err(GeneratorError::BadRecipe { generator: self.name.clone(), reason });
+        }
+        Ok(described.insert(hello).clone())
+    }
+
+    /// The settings of a job, over those of the recipe.
+    fn settings(&self, settings: &Value) -> Result<Value, GeneratorError> {
+        let mut all = self.recipe.settings.clone();
+        match settings {
+            Value::Null => {}
+            Value::Object(own) => all.extend(own.clone()),
+            other => return Err(self.bad_settings("", format!("{other} is not a JSON object"))),
+        }
+        Ok(Value::Object(all))
+    }
+
+    fn check(&self, hello: &Hello, settings: &Value) -> Result<(), GeneratorError> {
+        let Some(schema) = &hello.settings_schema else {
+            return match settings.as_object().and_then(|map| map.keys().next()) {
+                None => Ok(()),
+                Some(key) => Err(self.bad_settings(&format!("/{key}"), "it takes no settings".to_owned())),
+            };
+        };
+        let validator = jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .with_pattern_options(PatternOptions::regex())
+            .offline()
+            .build(schema)
+            .map_err(|e| self.protocol("hello", &format!("its settings_schema is not a JSON Schema: {e}")))?;
+        match validator.iter_errors(settings).next() {
+            None => Ok(()),
+            Some(error) => Err(self.bad_settings(&error.instance_path().to_string(), error.to_string())),
+        }
+    }
+
+    /// A program that is ready for a job.
+    fn ready(&self, device: Option<&Device>, on: &dyn Progress) -> Result<Child, GeneratorError> {
+        if let Some(child) = self.warm.take(&self.name, device, on) {
+            return Ok(child);
+        }
+        self.warm.await_start(&self.name, device, on)?;
+        Child::start(&self.name, &self.recipe, device, on)
+    }
+
+    /// Asks for the job's model and its clip. The program is handed back when it may be asked again.
+    fn converse(&self, mut child: Child, job: &Job, on: &dyn Progress) -> (Option<Child>, Result<(), GeneratorError>) {
+        let Some(hello) = child.hello().cloned() else {
+            return (None, Err(child.garbage("", "it said no hello".to_owned())));
+        };
+        let model = self.recipe.model.as_deref().or(hello.models.first().map(String::as_str));
+        let id = format!("{}-{}", std::process::id(), self.jobs.fetch_add(1, Ordering::Relaxed));
+        let request = match self.request(&id, &hello, model, job) {
+            Ok(request) => request,
+            Err(e) => return (Some(child), Err(e)),
+        };
+        if let Some(model) = model
+            && child.model.as_deref() != Some(model)
+        {
+            child.model = None;
+            on.stage("load");
+            match self.exchange(child, &Request::Load { model }, None, job, on) {
+                (Some(mut kept), Ok(())) => {
+                    kept.model = Some(model.to_owned());
+                    child = kept;
+                }
+                failed => return failed,
+            }
+        }
+        let settings = match self.settings(&job.settings) {
+            Ok(settings) => settings,
+            Err(e) => return (Some(child), Err(e)),
+        };
+        let request = Request::Generate(Box::new(Generate { settings: &settings, ..request }));
+        self.exchange(child, &request, Some(&id), job, on)
+    }
+
+    fn request<'a>(
+        &self,
+        id: &'a str,
+        hello: &Hello,
+        model: Option<&'a str>,
+        job: &'a Job,
+    ) -> Result<Generate<'a>, GeneratorError> {
+        let rate = job.rate.reduced();
+        let (first_frame, last_frame) = ends_of_guide(hello, job)?;
+        Ok(Generate {
+            id,
+            guide: &job.guide,
+            mask: &job.mask,
+            first_frame,
+            last_frame,
+            references: Vec::new(),
+            prompt: &job.prompt,
+            negative_prompt: &job.negative_prompt,
+            seed: job.seed,
+            width: job.dims.width,
+            height: job.dims.height,
+            frames: job.place.total,
+            rate: [rate.num, rate.den],
+            model,
+            settings: &Value::Null,
+            output: &job.out,
+            work_dir: &job.work_dir,
+        })
+    }
+
+    /// One request and its answer: `loaded`, or `done` of this job.
+    fn exchange(
+        &self,
+        child: Child,
+        request: &Request<'_>,
+        id: Option<&str>,
+        job: &Job,
+        on: &dyn Progress,
+    ) -> (Option<Child>, Result<(), GeneratorError>) {
+        let during = if id.is_some() { "generate" } else { "load" };
+        if let Err(e) = child.ask(request) {
+            return (None, Err(e));
+        }
+        let (mut done, total) = (0, job.place.total);
+        loop {
+            match child.reply(self.recipe.silence, on) {
+                Ok(Reply::Progress { phase, step, of, preview }) => {
+                    done = step;
+                    if !phase.is_empty() {
+                        on.stage(&phase);
+                    }
+                    on.report(step.min(if of == 0 { step } else { of }), of);
+                    if let Some(preview) = preview.filter(|preview| preview.starts_with(&job.work_dir)) {
+                        on.preview(&preview);
+                    }
+                }
+                Ok(Reply::Loaded) if id.is_none() => return (Some(child), Ok(())),
+                Ok(Reply::Done { id: of, output }) if Some(of.as_str()) == id => {
+                    let found = self.take_clip(&output, job);
+                    return (Some(child), found);
+                }
+                Ok(Reply::Error { id: of, class, message }) if of.is_none() || of.as_deref() == id => {
+                    let generator = self.name.clone();
+                    let error = match class {
+                        Class::Invalid => GeneratorError::Refused { generator, message },
+                        Class::OutOfMemory => GeneratorError::OutOfMemory { generator, message },
+                        Class::Transient => GeneratorError::Transient { generator, message },
+                        Class::Fatal => GeneratorError::Fatal { generator, message, stderr: child.tail() },
+                        Class::Cancelled => GeneratorError::Transient {
+                            generator,
+                            message: format!("it says that the job was cancelled, which nobody did: {message}"),
+                        },
+                    };
+                    // Memory that was not enough is best given back by ending.
+                    let keeps = matches!(class, Class::Invalid | Class::Transient | Class::Cancelled);
+                    return (keeps.then_some(child), Err(error));
+                }
+                Ok(other) => {
+                    let reason = format!("that is no answer to `{during}`");
+                    return (None, Err(child.garbage(&format!("{other:?}"), reason)));
+                }
+                Err(Trouble::Cancelled) => {
+                    let cancelled = GeneratorError::Cancelled { done, total };
+                    return (id.and_then(|id| self.cancel(child, id)), Err(cancelled));
+                }
+                Err(trouble) => return (None, Err(child.failed(trouble, during))),
+            }
+        }
+    }
+
+    /// Asks the program to stop the job; one that does so in time is kept.
+    fn cancel(&self, mut child: Child, id: &str) -> Option<Child> {
+        child.ask(&Request::Cancel { id }).ok()?;
+        let begun = Instant::now();
+        loop {
+            let left = self.recipe.grace.saturating_sub(begun.elapsed());
+            match child.reply(left, &Patient) {
+                Ok(Reply::Progress { .. }) if !left.is_zero() => {}
+                Ok(Reply::Done { id: of, .. }) if of == id => return Some(child),
+                Ok(Reply::Error { class: Class::Cancelled, .. }) => return Some(child),
+                _ => {
+                    child.kill();
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Whether the clip is where it was asked for.
+    fn take_clip(&self, output: &Path, job: &Job) -> Result<(), GeneratorError> {
+        let no_clip =
+            |reason: String| GeneratorError::NoClip { generator: self.name.clone(), path: output.to_owned(), reason };
+        if output != job.out {
+            return Err(no_clip(format!("it was asked to write {}", job.out.display())));
+        }
+        match std::fs::symlink_metadata(output) {
+            Err(e) => Err(no_clip(e.to_string())),
+            Ok(file) if !file.is_file() => Err(no_clip("it is not a regular file".to_owned())),
+            Ok(file) if file.len() == 0 => Err(no_clip("it is empty".to_owned())),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn bad_settings(&self, pointer: &str, reason: String) -> GeneratorError {
+        GeneratorError::BadSettings { generator: self.name.clone(), pointer: pointer.to_owned(), reason }
+    }
+
+    fn protocol(&self, said: &str, reason: &str) -> GeneratorError {
+        GeneratorError::Protocol { generator: self.name.clone(), said: said.to_owned(), reason: reason.to_owned() }
+    }
+}
+
+impl Generator for Process {
+    fn describe(&self) -> Result<Capabilities, GeneratorError> {
+        let hello = self.hello()?;
+        Ok(Capabilities {
+            name: self.name.clone(),
+            grid: hello.grid(),
+            rates: hello
+                .rates
+                .clone()
+                .map(|rates| rates.into_iter().map(|[num, den]| travel::Rate { num, den }).collect()),
+            wants_guide: hello.reads(Input::Guide),
+            reads_prompts: hello.reads(Input::Prompt),
+            settings_schema: hello.settings_schema.clone().unwrap_or_else(|| crate::settings::schema(json!({}))),
+            pool: self.recipe.pool.clone(),
+            models: hello.models.clone(),
+            version: hello.version.clone(),
+            notice: hello.notice.clone(),
+        })
+    }
+
+    fn affinity(&self) -> String {
+        match &self.recipe.model {
+            Some(model) => format!("{}/{model}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    fn check_settings(&self, settings: &Value) -> Result<(), GeneratorError> {
+        let settings = self.settings(settings)?;
+        self.check(&self.hello()?, &settings)
+    }
+
+    fn generate(&self, job: &Job, on: &dyn Progress) -> Result<Generated, GeneratorError> {
+        let device = job.device.as_ref();
+        let started = self.ready(device, on).inspect_err(|error| {
+            if !matches!(error, GeneratorError::Cancelled { .. }) {
+                self.warm.has_died(&self.name, device);
+            }
+        });
+        let child = started?;
+        child.log_to(&job.work_dir.join(LOG));
+        on.on_cancel(child.waker());
+        let (kept, result) = self.converse(child, job, on);
+        match kept {
+            Some(child) => {
+                child.log_no_more();
+                self.warm.park(&self.name, device, child, self.recipe.idle);
+            }
+            None if !matches!(result, Err(GeneratorError::Cancelled { .. })) => self.warm.has_died(&self.name, device),
+            None => {}
+        }
+        match result {
+            Ok(()) => Ok(Generated { clip: job.out.clone(), frames: job.place.total, dims: job.dims, rate: job.rate }),
+            Err(error) => {
+                crate::render::remove(job);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The guide's first and last frame as pictures, for a program that reads those.
+fn ends_of_guide(hello: &Hello, job: &Job) -> Result<(Option<PathBuf>, Option<PathBuf>), GeneratorError> {
+    let (wants_first, wants_last) = (hello.reads(Input::FirstFrame), hello.reads(Input::LastFrame));
+    if !wants_first && !wants_last {
+        return Ok((None, None));
+    }
+    let unreadable = |source| GeneratorError::ControlUnreadable {
+        control: crate::error::Control::Guide,
+        path: job.guide.clone(),
+        source,
+    };
+    let (mut first, mut last) = (None, None);
+    for frame in RgbReader::open(&job.guide).map_err(unreadable)? {
+        let frame = frame.map_err(unreadable)?;
+        if first.is_none() {
+            first = Some(frame);
+        } else {
+            last = Some(frame);
+        }
+    }
+    let save = |wanted: bool, frame: Option<travel_media::RgbFrame>, name: &str| match frame.filter(|_| wanted) {
+        None => Ok(None),
+        Some(frame) => {
+            let path = job.work_dir.join(name);
+            save_png(&frame, &path).map_err(|source| GeneratorError::OutUnwritable { path: path.clone(), source })?;
+            Ok(Some(path))
+        }
+    };
+    Ok((save(wants_first, first, "first.png")?, save(wants_last, last, "last.png")?))
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,264 @@
+//! Tries a generator against the protocol, step by step, and says what it breaks.
+//!
+//! Everything is asked as the host asks it, over a small job of the generator's own grid: two pictures, and a gap between
+//! them.
+
+use super::child::{Child, Trouble};
+use super::protocol::{Class, Hello, Input, Reply, Request};
+use super::recipe::Recipe;
+use super::{LOG, Patient, Process, Warm};
+use crate::error::GeneratorError;
+use crate::generator::{Device, Generator as _, Job, Progress};
+use serde::Serialize;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use travel::{Dims, Place, Rate};
+use travel_media::{Intermediate, RgbFrame, RgbWriter, Unwatched, probe};
+
+/// What a step has shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It holds.
+    Holds,
+    /// It does not apply to this generator.
+    Skipped(String),
+    /// It holds, but could be better.
+    Warning(String),
+    /// It does not hold.
+    Broken(String),
+}
+
+/// One step of the check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What the protocol asks, as a sentence.
+    pub rule: &'static str,
+    /// Whether it holds.
+    pub verdict: Verdict,
+}
+
+/// Counts progress, and cancels at the first sign of life if told so.
+struct Watcher {
+    reports: AtomicU32,
+    cancels: bool,
+}
+
+impl Progress for Watcher {
+    fn report(&self, _: u32, _: u32) {
+        self.reports.fetch_add(1, Ordering::Relaxed);
+    }
+    fn cancelled(&self) -> bool {
+        self.cancels && self.reports.load(Ordering::Relaxed) > 0
+    }
+    fn on_cancel(&self, _: Box<dyn Fn() + Send + Sync>) {}
+}
+
+/// Tries the program that `recipe` starts, in an empty folder; `told` hears of each step as it is taken.
+///
+/// # Errors
+/// The job's clips cannot be written: a fault of this machine, not of the generator.
+pub fn check(
+    recipe: &Recipe,
+    device: Option<&Device>,
+    settings: &Value,
+    folder: &Path,
+    told: &mut dyn FnMut(&Step),
+) -> Result<Vec<Step>, GeneratorError> {
+    let mut steps = Vec::new();
+    let mut tell = |rule, verdict| {
+        let step = Step { rule, verdict };
+        told(&step);
+        steps.push(step);
+    };
+    let generator = Process::new("the generator", recipe.clone(), Warm::default());
+    let hello = match generator.hello() {
+        Ok(hello) => hello,
+        Err(e) => {
+            tell("it answers hello before it loads anything", Verdict::Broken(with_cause(&e)));
+            return Ok(steps);
+        }
+    };
+    tell("it answers hello before it loads anything", Verdict::Holds);
+    tell("it takes the settings that it is given, by its own schema", of(generator.check_settings(settings)));
+    let job = job(&hello, settings, device, folder)?;
+
+    let watcher = Watcher { reports: AtomicU32::new(0), cancels: false };
+    tell("it renders a clip of the length, size and rate that it was asked for", rendered(&generator, &job, &watcher));
+    let reports = match watcher.reports.into_inner() {
+        0 => Verdict::Warning("none came; a job that takes longer than its silence would be ended".to_owned()),
+        _ => Verdict::Holds,
+    };
+    tell("it reports progress", reports);
+    let watcher = Watcher { reports: AtomicU32::new(0), cancels: false };
+    tell("it renders a second clip without a new start", rendered(&generator, &job, &watcher));
+    drop(generator);
+
+    let mut child = match Child::start("the generator", recipe, device, &Patient) {
+        Ok(child) => child,
+        Err(e) => {
+            tell("it starts again", Verdict::Broken(with_cause(&e)));
+            return Ok(steps);
+        }
+    };
+    child.log_to(&folder.join(LOG));
+    let generator = Process::new("the generator", recipe.clone(), Warm::default());
+    let missing = Job { guide: folder.join("missing.mkv"), mask: folder.join("missing.mkv"), ..job.clone() };
+    let rule = "it refuses a job whose clips are missing as invalid, and goes on";
+    if !hello.reads(Input::Guide) {
+        tell(rule, Verdict::Skipped("it reads no guide".to_owned()));
+    } else {
+        let (kept, result) = generator.converse(child, &missing, &Patient);
+        let verdict = match (&kept, result) {
+            (Some(_), Err(GeneratorError::Refused { .. })) => Verdict::Holds,
+            (_, Ok(())) => Verdict::Broken("it says that the clip is done".to_owned()),
+            (_, Err(e)) => Verdict::Broken(with_cause(&e)),
+        };
+        tell(rule, verdict);
+        let Some(kept) = kept else { return Ok(steps) };
+        child = kept;
+    }
+
+    let watcher = Watcher { reports: AtomicU32::new(0), cancels: true };
+    let (kept, result) = generator.converse(child, &job, &watcher);
+    let rule = "it stops a job that is cancelled, within its grace, and goes on";
+    let Some(mut child) = kept else {
+        tell(rule, Verdict::Broken(result.err().map_or_else(String::new, |e| with_cause(&e))));
+        return Ok(steps);
+    };
+    tell(
+        rule,
+        match result {
+            Ok(()) => Verdict::Warning("the job was done before it could be cancelled".to_owned()),
+            Err(_) => Verdict::Holds,
+        },
+    );
+
+    let unloaded = child.ask(&Request::Unload).map(|()| child.reply(recipe.grace, &Patient));
+    tell(
+        "it gives the device's memory back when told to unload",
+        match unloaded {
+            Ok(Ok(Reply::Unloaded)) => Verdict::Holds,
+            Ok(Ok(Reply::Error { class: Class::Invalid, message, .. })) => {
+                Verdict::Warning(format!("it cannot ({message}), and will be ended instead"))
+            }
+            Ok(Ok(other)) => Verdict::Broken(format!("it said {other:?}")),
+            Ok(Err(trouble)) => Verdict::Broken(words(&trouble)),
+            Err(e) => Verdict::Broken(with_cause(&e)),
+        },
+    );
+    let tail = child.tail();
+    let begun = std::time::Instant::now();
+    let status = child.end();
+    tell(
+        "it ends by itself when told bye",
+        match status {
+            Some(status) if status.success() => Verdict::Holds,
+            Some(status) => Verdict::Broken(format!(
+                "{status} after {}{}",
+                humantime::format_duration(std::time::Duration::from_millis(begun.elapsed().as_millis() as u64)),
+                if tail.is_empty() { String::new() } else { format!("; it last said: {tail}") }
+            )),
+            None => Verdict::Broken("it could not be ended".to_owned()),
+        },
+    );
+    Ok(steps)
+}
+
+fn of(result: Result<(), GeneratorError>) -> Verdict {
+    result.map_or_else(|e| Verdict::Broken(with_cause(&e)), |()| Verdict::Holds)
+}
+
+fn with_cause(error: &GeneratorError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+fn words(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Garbage { said, reason } => format!("it said `{}`: {reason}", super::child::shown(said)),
+        Trouble::Died => "it died".to_owned(),
+        Trouble::Silent(after) => format!("it said nothing for {}", humantime::format_duration(*after)),
+        Trouble::Cancelled => "it was cancelled".to_owned(),
+    }
+}
+
+fn rendered(generator: &Process, job: &Job, on: &dyn Progress) -> Verdict {
+    if let Err(e) = generator.generate(job, on) {
+        return Verdict::Broken(with_cause(&e));
+    }
+    match probe(&job.out, &Unwatched) {
+        Err(e) => Verdict::Broken(format!("its clip cannot be read: {e}")),
+        Ok(clip) => {
+            let got = (clip.frames, clip.dims, clip.rate.reduced());
+            let want = (job.place.total, job.dims, job.rate.reduced());
+            let say = |(frames, dims, rate): (u32, Dims, Rate)| format!("{frames} frames of {dims} at {rate} a second");
+            if got == want {
+                Verdict::Holds
+            } else {
+                Verdict::Broken(format!("it rendered {}, not {}", say(got), say(want)))
+            }
+        }
+    }
+}
+
+/// A short job on the generator's grid.
+fn job(hello: &Hello, settings: &Value, device: Option<&Device>, folder: &Path) -> Result<Job, GeneratorError> {
+    let grid = hello.grid();
+    let least = grid.min.max(9).min(grid.max);
+    let total = least.saturating_add(grid.surplus(least)).min(grid.max);
+    let side = |pixels: u32| pixels.next_multiple_of(grid.dims_multiple);
+    let dims = Dims { width: side(256), height: side(192) };
+    let rate = hello
+        .rates
+        .as_ref()
+        .and_then(|rates| rates.first())
+        .map_or(Rate { num: 16, den: 1 }, |[num, den]| Rate { num: *num, den: *den });
+    let (guide, mask): (PathBuf, PathBuf) = (folder.join("guide.mkv"), folder.join("mask.mkv"));
+    let hold = grid.anchor_hold.min(total / 2);
+    let kept = |i: u32| i == 0 || i >= total.saturating_sub(hold);
+    write(&guide, dims, rate, total, &|i, x, y| {
+        if kept(i) { picture(x, y, if i == 0 { 0 } else { 24 }) } else { [127; 3] }
+    })?;
+    write(&mask, dims, rate, total, &|i, _, _| if kept(i) { [0; 3] } else { [255; 3] })?;
+    Ok(Job {
+        guide,
+        mask,
+        prompt: "a slow move to the right".to_owned(),
+        negative_prompt: String::new(),
+        seed: 1,
+        dims,
+        rate,
+        place: Place { index: 0, of: 1, new: total, overlap: 0, total },
+        settings: settings.clone(),
+        out: folder.join("clip.mkv"),
+        work_dir: folder.to_owned(),
+        device: device.cloned(),
+    })
+}
+
+/// Soft stripes and a gradient, moved to the right.
+fn picture(x: u32, y: u32, shift: u32) -> [u8; 3] {
+    let x = x.saturating_add(256).saturating_sub(shift);
+    let wave = ((f64::from(x) * 0.09).sin() * 60.0 + 128.0) as u8;
+    [wave, (y % 192) as u8, (x % 256) as u8]
+}
+
+fn write(
+    path: &Path,
+    dims: Dims,
+    rate: Rate,
+    frames: u32,
+    pixel: &dyn Fn(u32, u32, u32) -> [u8; 3],
+) -> Result<(), GeneratorError> {
+    let unwritable = |source| GeneratorError::OutUnwritable { path: path.to_owned(), source };
+    let mut clip = RgbWriter::create(path, dims, rate, Intermediate::X264Rgb).map_err(unwritable)?;
+    for i in 0..frames {
+        let data = (0..dims.height).flat_map(|y| (0..dims.width).flat_map(move |x| pixel(i, x, y))).collect();
+        clip.write(&RgbFrame { dims, data }).map_err(unwritable)?;
+    }
+    clip.finish().map(drop).map_err(unwritable)
+}

@@ -1,0 +1,214 @@
+//! `travel-generator/1`: what the host and a generator say to each other, one JSON object a line.
+//!
+//! `docs/generator-protocol.md` tells it to authors, `docs/generator-protocol.schema.json` to programs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use travel::Grid;
+
+/// The version that this program speaks.
+pub const PROTOCOL: &str = "travel-generator/1";
+
+/// What the host says.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Request<'a> {
+    /// The first line.
+    Hello { protocol: &'static str },
+    /// Make a model ready.
+    Load { model: &'a str },
+    /// Render a segment.
+    Generate(Box<Generate<'a>>),
+    /// Stop that job.
+    Cancel { id: &'a str },
+    /// Give the device's memory back.
+    Unload,
+    /// End.
+    Bye,
+}
+
+/// One segment to render; all paths are absolute.
+#[derive(Debug, Serialize)]
+pub(crate) struct Generate<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) guide: &'a Path,
+    pub(crate) mask: &'a Path,
+    pub(crate) first_frame: Option<PathBuf>,
+    pub(crate) last_frame: Option<PathBuf>,
+    pub(crate) references: Vec<PathBuf>,
+    pub(crate) prompt: &'a str,
+    pub(crate) negative_prompt: &'a str,
+    pub(crate) seed: u64,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) frames: u32,
+    pub(crate) rate: [u32; 2],
+    pub(crate) model: Option<&'a str>,
+    pub(crate) settings: &'a Value,
+    pub(crate) output: &'a Path,
+    pub(crate) work_dir: &'a Path,
+}
+
+/// What a generator says.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Reply {
+    /// Answer to `hello`.
+    Hello(Box<Hello>),
+    /// Answer to `load`.
+    Loaded,
+    /// Answer to `unload`.
+    Unloaded,
+    /// A sign of life.
+    Progress {
+        #[serde(default)]
+        phase: String,
+        #[serde(default)]
+        step: u32,
+        /// 0 where nobody knows.
+        #[serde(default)]
+        of: u32,
+        #[serde(default)]
+        preview: Option<PathBuf>,
+    },
+    /// The job's clip is complete.
+    Done { id: String, output: PathBuf },
+    /// What was asked cannot be done.
+    Error {
+        #[serde(default)]
+        id: Option<String>,
+        class: Class,
+        message: String,
+    },
+}
+
+/// What kind of trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// The job can never be rendered so.
+    Invalid,
+    /// The device's memory does not suffice.
+    OutOfMemory,
+    /// It may succeed if tried again.
+    Transient,
+    /// The program can do nothing more.
+    Fatal,
+    /// The job was cancelled, as asked.
+    Cancelled,
+}
+
+/// How a generator describes itself.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Hello {
+    pub(crate) protocol: String,
+    /// For people: its name and version.
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) version: String,
+    pub(crate) grid: Lengths,
+    /// Rates that it renders, `[num, den]`; any when missing.
+    #[serde(default)]
+    pub(crate) rates: Option<Vec<[u32; 2]>>,
+    /// What it reads of a job.
+    pub(crate) inputs: Vec<Input>,
+    /// Models that `load` accepts, the default first.
+    #[serde(default)]
+    pub(crate) models: Vec<String>,
+    /// JSON Schema of `settings`; without one it takes none.
+    #[serde(default)]
+    pub(crate) settings_schema: Option<Value>,
+    /// Words for the user, such as a licence's notice.
+    #[serde(default)]
+    pub(crate) notice: Option<String>,
+}
+
+/// Lengths `step * n + offset`, sizes in multiples.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lengths {
+    #[serde(default = "one")]
+    step: u32,
+    #[serde(default)]
+    offset: u32,
+    #[serde(default = "two")]
+    min: u32,
+    #[serde(default = "most")]
+    max: u32,
+    #[serde(default = "two")]
+    multiple: u32,
+    #[serde(default = "one")]
+    anchor_hold: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn two() -> u32 {
+    2
+}
+
+fn most() -> u32 {
+    Grid::ANY.max
+}
+
+/// A part of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Input {
+    /// The guide clip.
+    Guide,
+    /// The mask clip.
+    Mask,
+    /// The guide's first frame, as a PNG.
+    FirstFrame,
+    /// The guide's last frame, as a PNG.
+    LastFrame,
+    /// Pictures to go by.
+    References,
+    /// Both prompts.
+    Prompt,
+    /// The seed.
+    Seed,
+}
+
+impl Hello {
+    /// What is wrong with it, in a sentence.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let grid = self.grid;
+        if self.protocol != PROTOCOL {
+            return Some(format!("it speaks {}; this host speaks {PROTOCOL}", self.protocol));
+        }
+        if grid.step == 0 || grid.offset >= grid.step {
+            return Some(format!("its grid has offset {} and step {}; offset is below step", grid.offset, grid.step));
+        }
+        if grid.min == 0 || grid.min > grid.max {
+            return Some(format!("its grid allows {} to {} frames", grid.min, grid.max));
+        }
+        if grid.multiple == 0 || grid.multiple % 2 == 1 || grid.multiple > 256 {
+            return Some(format!("its sizes are multiples of {}; 2 to 256, even, is possible", grid.multiple));
+        }
+        if grid.anchor_hold == 0 {
+            return Some("its grid has an anchor_hold of 0; a key-frame is held for 1 frame or more".to_owned());
+        }
+        if !self.inputs.iter().any(|input| matches!(input, Input::Guide | Input::FirstFrame)) {
+            return Some("it reads neither `guide` nor `first_frame`, and so could not know where to begin".to_owned());
+        }
+        if self.rates.as_ref().is_some_and(|rates| rates.is_empty() || rates.iter().any(|[n, d]| *n == 0 || *d == 0)) {
+            return Some("its rates are an empty list or hold a zero".to_owned());
+        }
+        None
+    }
+
+    pub(crate) fn reads(&self, input: Input) -> bool {
+        self.inputs.contains(&input)
+    }
+
+    pub(crate) fn grid(&self) -> Grid {
+        let Lengths { step, offset, min, max, multiple, anchor_hold } = self.grid;
+        Grid { step, offset, min, max, dims_multiple: multiple, anchor_hold, wants_mask: self.reads(Input::Mask) }
+    }
+}

@@ -1,0 +1,135 @@
+//! How a program is started, and how much patience it is given.
+
+use crate::limits;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Variables that every program is given, where the host has them: enough to find programs, homes and words.
+pub const PASSED: [&str; 11] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "XDG_CACHE_HOME",
+];
+
+/// A generator that is a program of its own: `[generators.NAME]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Recipe {
+    /// The program and its arguments; no shell reads them.
+    pub command: Vec<String>,
+    /// Where it runs; the folder of the configuration when missing.
+    #[serde(default)]
+    pub working_dir: Option<PathBuf>,
+    /// The pool whose slots its tasks compete for.
+    #[serde(default = "gpu")]
+    pub pool: String,
+    /// The model to load, of those that it names; its first when missing.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Settings that hold unless the run says otherwise.
+    #[serde(default)]
+    pub settings: Map<String, Value>,
+    /// Variables that are set for it.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Variables of the host that it is given besides [`PASSED`].
+    #[serde(default)]
+    pub pass_env: Vec<String>,
+    /// Until its first word.
+    #[serde(default = "start", deserialize_with = "duration")]
+    pub start: Duration,
+    /// Between two signs of life.
+    #[serde(default = "silence", deserialize_with = "duration")]
+    pub silence: Duration,
+    /// Between the request to stop and the end of its process group.
+    #[serde(default = "grace", deserialize_with = "duration")]
+    pub grace: Duration,
+    /// How long it is kept without work.
+    #[serde(default = "idle", deserialize_with = "duration")]
+    pub idle: Duration,
+    /// What the kernel lets it have.
+    #[serde(default)]
+    pub limits: ResourceLimits,
+}
+
+/// Limits that the kernel enforces on the program and whatever it starts; none unless set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ResourceLimits {
+    /// Address space of a process, MiB; CUDA needs far more of it than memory.
+    pub address_space_mb: Option<u64>,
+    /// Largest file, MiB.
+    pub file_mb: Option<u64>,
+    /// Files open at once.
+    pub open_files: Option<u64>,
+}
+
+impl Recipe {
+    /// For this command, everything else as usual.
+    #[must_use]
+    pub fn of(command: Vec<String>) -> Self {
+        Self {
+            command,
+            working_dir: None,
+            pool: gpu(),
+            model: None,
+            settings: Map::new(),
+            env: BTreeMap::new(),
+            pass_env: Vec::new(),
+            start: start(),
+            silence: silence(),
+            grace: grace(),
+            idle: idle(),
+            limits: ResourceLimits::default(),
+        }
+    }
+
+    /// What is wrong with it, in a sentence.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        if self.command.first().is_none_or(String::is_empty) {
+            return Some("command is empty; it is a list of a program and its arguments".to_owned());
+        }
+        let times = [("start", self.start), ("silence", self.silence), ("grace", self.grace)];
+        if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
+            return Some(format!("{name} is 0; it is a time such as `30s` or `10m`"));
+        }
+        None
+    }
+}
+
+fn gpu() -> String {
+    "gpu".to_owned()
+}
+
+fn start() -> Duration {
+    limits::START
+}
+
+fn silence() -> Duration {
+    limits::SILENCE
+}
+
+fn grace() -> Duration {
+    limits::GRACE
+}
+
+fn idle() -> Duration {
+    limits::IDLE
+}
+
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(from)?;
+    humantime::parse_duration(&text).map_err(|e| serde::de::Error::custom(format!("`{text}` is no time: {e}")))
+}

@@ -1,0 +1,100 @@
+"""A generator that does the one wrong thing that its first argument names, and everything else right.
+
+Its process number, and that of whatever it starts, go to the file `pids` of the folder in which it runs.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+FAULT = sys.argv[1]
+HELLO = {"type": "hello", "protocol": "travel-generator/1", "name": "faulty", "grid": {}, "inputs": ["guide", "mask"]}
+
+
+def note(pid):
+    with open("pids", "a", encoding="utf-8") as pids:
+        pids.write(f"{pid}\n")
+
+
+def say(**reply):
+    print(json.dumps(reply), flush=True)
+
+
+def at(state):
+    """Misbehaves in this state, if it is that kind of program."""
+    if FAULT == f"dies-{state}":
+        print(f"the roof fell in at {state}", file=sys.stderr, flush=True)
+        os._exit(7)
+    if FAULT == f"silent-{state}":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            time.sleep(60)
+
+
+note(os.getpid())
+if FAULT == "leaves-children":
+    note(subprocess.Popen(["sleep", "600"]).pid)
+if FAULT in ("leaves-zombies", "ignores-cancel"):
+    note(subprocess.Popen(["sleep", "600"]).pid)
+    subprocess.Popen(["true"])
+for line in sys.stdin:
+    request = json.loads(line)
+    kind = request["type"]
+    at(kind)
+    if kind == "hello":
+        hello = dict(HELLO)
+        if FAULT == "speaks-another-version":
+            hello["protocol"] = "travel-generator/9"
+        if FAULT == "has-models":
+            hello["models"] = ["small", "large"]
+        if FAULT == "dies-load" or FAULT == "silent-load":
+            hello["models"] = ["small"]
+        if FAULT == "has-a-strange-grid":
+            hello["grid"] = {"step": 4, "offset": 4}
+        if FAULT == "reads-nothing":
+            hello["inputs"] = ["prompt"]
+        say(**hello)
+    elif kind == "load":
+        say(type="loaded")
+    elif kind == "unload":
+        say(type="unloaded")
+    elif kind == "bye":
+        break
+    elif kind == "generate":
+        job, out = request["id"], request["output"]
+        say(type="progress", phase="work", step=1, of=2)
+        if FAULT == "prints":
+            print("Loading checkpoint shards: 100%", flush=True)
+        if FAULT == "says-half-a-line":
+            sys.stdout.write('{"type": "do')
+            sys.stdout.flush()
+            os._exit(0)
+        if FAULT == "says-an-endless-line":
+            while True:
+                sys.stdout.write("x" * 65536)
+        if FAULT == "talks-without-end":
+            while True:
+                say(type="progress", phase="work", step=1, of=2)
+        if FAULT == "ignores-cancel":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            while True:
+                time.sleep(60)
+        if FAULT in ("invalid", "out-of-memory", "transient", "fatal"):
+            say(type="error", id=job, **{"class": FAULT}, message="no luck today")
+            continue
+        if FAULT == "answers-another-job":
+            job = "another"
+        if FAULT == "writes-outside":
+            out = os.path.join(os.getcwd(), "elsewhere.mkv")
+        if FAULT == "writes-a-link":
+            os.symlink(request["guide"], out)
+        elif FAULT == "writes-an-empty-file":
+            open(out, "w", encoding="utf-8").close()
+        elif FAULT != "writes-nothing":
+            shutil.copy(request["guide"], out)
+        print("all is well", file=sys.stderr, flush=True)
+        say(type="done", id=job, output=out)
