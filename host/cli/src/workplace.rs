@@ -42,9 +42,15 @@ impl Workplace {
         Ok(Self { db, plugins, config })
     }
 
-    /// The folder of the queue's files, beside its database.
+    /// The folder of the queue's files, beside its database: `NAME.data` of `NAME.db`, and of every other name that name
+    /// with `.data` behind it, so that a copy never shares the files of what it was copied from.
     pub fn data_dir(&self) -> PathBuf {
-        self.db.with_extension("data")
+        if self.db.extension().is_some_and(|ending| ending == "db") {
+            return self.db.with_extension("data");
+        }
+        let mut name = self.db.clone().into_os_string();
+        name.push(".data");
+        name.into()
     }
 
     /// The output folder: the flag's, the configuration's, or `films`.

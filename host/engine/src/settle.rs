@@ -31,7 +31,13 @@ pub(crate) fn run(
     let handled = catch_unwind(AssertUnwindSafe(|| handle(claimed, shop, control)))
         .unwrap_or_else(|panic| Err(EngineError::Crashed(words(panic.as_ref()))));
     let settled = match (handled, control.stopped()) {
-        (Ok(done), _) => succeed(claimed, done, store, control, observer),
+        (Ok(done), _) => match succeed(claimed, done, store, control, observer) {
+            // A result that the queue cannot take is this task's failure, and nobody else's.
+            Err(e) if !e.is_retryable() && !e.is_stale() && e.is_refusal() => {
+                fail(claimed, &EngineError::Queue(e), store, control, observer)
+            }
+            settled => settled,
+        },
         (Err(_), Some(Stop::Lost)) => Ok(RunState::Active),
         (Err(e), Some(Stop::Deadline)) if e.is_cancelled() => {
             let e = EngineError::Deadline { after: claimed.deadline.unwrap_or_default() };
@@ -52,8 +58,13 @@ pub(crate) fn run(
         settled => settled?,
     };
     if run_state != RunState::Active {
-        let view = store.run(&run.into())?;
-        observer.tell(&HostEvent::RunFinished { run, state: view.state, output: view.output, error: view.error });
+        match store.run(&run.into()) {
+            Ok(view) => {
+                observer.tell(&HostEvent::RunFinished { run, state: view.state, output: view.output, error: view.error });
+            }
+            // It is settled; perhaps somebody has pruned it already.
+            Err(e) => tracing::warn!(%run, error = %e, "the end of a run cannot be told"),
+        }
     }
     Ok(())
 }

@@ -89,6 +89,8 @@ pub struct Wish {
     pub pools: Vec<String>,
     /// What it has loaded, unless it is time for something else.
     pub affinity: Option<String>,
+    /// Whether the task would only be prepared, because all slots are taken.
+    pub ahead: bool,
 }
 
 /// All places of a host.
@@ -125,12 +127,13 @@ impl Slots {
         pools
     }
 
-    /// What places with room should ask for, those with something loaded first: a task that suits one of them is not to be
+    /// What places with room should ask for. Those that can run a task at once come first, so that none is prepared behind a
+    /// busy device while another stands idle; then those with something loaded: a task that suits one of them is not to be
     /// taken by a place that would have to load for it. `waiting` is how long the next task of a pool has waited.
     pub fn wishes(&self, waiting: &BTreeMap<String, Duration>) -> Vec<Wish> {
         let mut wishes: Vec<Wish> =
             self.places.iter().enumerate().filter_map(|(i, filled)| filled.wish(i, waiting)).collect();
-        wishes.sort_by_key(|wish| wish.affinity.is_none());
+        wishes.sort_by_key(|wish| (wish.ahead, wish.affinity.is_none()));
         wishes
     }
 
@@ -219,7 +222,7 @@ impl Filled {
         // Who is too large and has waited so long comes first, then who has waited longest.
         pools.sort_by_key(|pool| (!too_large(pool), std::cmp::Reverse(waited(pool))));
         let affinity = self.loaded.clone().filter(|_| self.streak < MAX_STREAK);
-        (!pools.is_empty()).then(|| Wish { place, pools: pools.into_iter().cloned().collect(), affinity })
+        (!pools.is_empty()).then(|| Wish { place, pools: pools.into_iter().cloned().collect(), affinity, ahead: busy })
     }
 }
 
@@ -249,6 +252,16 @@ mod tests {
         assert_eq!(slots.start_next(), None);
         slots.end(TaskId(1));
         assert_eq!(slots.wishes(&none).len(), 1);
+    }
+
+    #[test]
+    fn no_task_is_prepared_behind_a_busy_place_while_another_is_idle() {
+        let mut slots = Slots::new(vec![Place::slots_of("gpu", 1, 1), Place::slots_of("gpu", 1, 1)]);
+        let none = BTreeMap::new();
+        assert!(slots.take(0, TaskId(1), "gpu", Some("wan")));
+        assert_eq!(slots.wishes(&none)[0].place, 1, "though the first has the model");
+        assert!(slots.take(1, TaskId(2), "gpu", Some("wan")));
+        assert!(!slots.take(slots.wishes(&none)[0].place, TaskId(3), "gpu", Some("wan")));
     }
 
     #[test]

@@ -34,10 +34,10 @@ pub mod slot {
     /// The video that the film continues.
     pub const CONTINUED: &str = "continued";
 
-    /// What a generator said on standard error at this attempt.
+    /// What a generator said on standard error; the claim's token makes it the attempt's own, also after a retry of the run.
     #[must_use]
-    pub fn log(attempt: u32) -> String {
-        format!("log-{attempt}")
+    pub fn log(token: travel_queue::LeaseToken) -> String {
+        format!("log-{}", token.0)
     }
 
     /// The component that answers a role.

@@ -261,6 +261,11 @@ impl QueueError {
         matches!(self, Self::Busy { .. } | Self::DiskFull(_) | Self::Io { .. } | Self::StillStopping { .. })
     }
 
+    /// Whether what was given cannot be taken, however often it is tried.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Invalid { .. } | Self::UnknownParent { .. } | Self::ArtifactMismatch { .. } | Self::Refused { .. })
+    }
+
     /// Whether the work behind this answer must be dropped, because somebody else owns it now.
     pub fn is_stale(&self) -> bool {
         matches!(self, Self::Stale { .. })

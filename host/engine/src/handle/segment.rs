@@ -86,7 +86,7 @@ fn keep_log(job: &Job<'_>, log: &Path) {
         return;
     }
     match job.shop.artifacts.put(log) {
-        Ok(stored) => job.control.keep(slot_artifact(&slot::log(job.claimed.attempt), stored, "text")),
+        Ok(stored) => job.control.keep(slot_artifact(&slot::log(job.claimed.token), stored, "text")),
         Err(error) => tracing::warn!(task = job.claimed.name, %error, "the generator's log is not kept"),
     }
 }
