@@ -24,9 +24,10 @@ fn state(desk: &Desk, run: &str, task: &str) -> Value {
 #[test]
 fn a_cancelled_run_stops_while_it_works_and_can_be_set_going_again() {
     let desk = Desk::new();
-    submit(&desk, 3, &["--segment-frames", "900"]);
+    // A leg that would take minutes: that it ends at all shows that it was stopped.
+    submit(&desk, 3, &["--segment-frames", "60000"]);
     let mut host = Host::start(&desk, &["run"]);
-    assert!(host.wait_for(|e| e["phase"] == "generate"));
+    assert!(host.wait_for(|e| e["phase"] == "guide"));
     let cancelled = desk.json(&["runs", "cancel", "trip"]);
     assert_eq!(cancelled["stopping"].as_array().unwrap().len(), 1, "{cancelled}");
     assert!(host.wait_for(|e| e["event"] == "task-cancelled" && e["name"] == "segment-00"));

@@ -189,7 +189,7 @@ pub enum RunsCommand {
         /// Its number or name
         run: String,
     },
-    /// Set a failed or cancelled run going again; what had succeeded is not done again
+    /// Set a failed or cancelled run going again, at once; what had succeeded is not done again
     Retry {
         /// Its number or name
         run: String,

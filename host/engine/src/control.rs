@@ -29,8 +29,13 @@ pub enum Stop {
     Deadline,
 }
 
-/// Who is told that a task no longer needs its place.
-pub type OnLeave = Box<dyn Fn(TaskId) + Send + Sync>;
+/// Who is told of a task's place.
+pub trait PlaceWatch: Send + Sync {
+    /// The task had to wait for its place, and has it now.
+    fn has_place(&self);
+    /// The task no longer needs its place, though it goes on.
+    fn left_place(&self);
+}
 
 /// One running task.
 pub struct Control {
@@ -42,7 +47,7 @@ pub struct Control {
     changed: Condvar,
     state: Mutex<State>,
     observer: std::sync::Arc<dyn Observer>,
-    on_leave: OnLeave,
+    places: Box<dyn PlaceWatch>,
 }
 
 #[derive(Default)]
@@ -71,10 +76,10 @@ impl Control {
         name: String,
         device: Option<Device>,
         observer: std::sync::Arc<dyn Observer>,
-        on_leave: OnLeave,
+        places: Box<dyn PlaceWatch>,
     ) -> Self {
         Self {
-            on_leave,
+            places,
             run,
             task,
             name,
@@ -130,11 +135,14 @@ impl Control {
         self.phase("wait", 0);
         let waited = self.changed.wait_while(self.lock(), |state| !state.may_run && self.stopped().is_none());
         drop(waited);
+        if self.stopped().is_none() {
+            self.places.has_place();
+        }
     }
 
     /// The task no longer needs its place, though it goes on.
     pub fn leave_place(&self) {
-        (self.on_leave)(self.task);
+        self.places.left_place();
     }
 
     /// Why the task has to stop, if it has to.

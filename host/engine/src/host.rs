@@ -5,7 +5,7 @@
 //! thread of its own, so that plugins and ffmpeg may block; that thread also settles the task with the queue before it
 //! reports back.
 
-use crate::control::{Control, Stop};
+use crate::control::{Control, PlaceWatch, Stop};
 use crate::error::EngineError;
 use crate::limits::{QUEUE_RETRY, QUEUE_TRIES};
 use crate::observer::{HostEvent, Observer};
@@ -58,7 +58,38 @@ pub struct Host {
 struct Running {
     control: Arc<Control>,
     token: LeaseToken,
+    /// How long it may take; and until when, once it has its place.
+    patience: Option<Duration>,
     deadline: Option<Instant>,
+}
+
+impl Running {
+    fn let_run(&mut self) {
+        self.deadline = self.patience.and_then(|patience| Instant::now().checked_add(patience));
+        self.control.let_run();
+    }
+}
+
+/// A task's place, as its thread tells of it.
+struct Placed {
+    store: Arc<dyn Store>,
+    task: TaskId,
+    token: LeaseToken,
+    report: mpsc::UnboundedSender<Report>,
+}
+
+impl PlaceWatch for Placed {
+    fn has_place(&self) {
+        if let Err(error) = self.store.begin_work(self.task, self.token) {
+            // Its tenant is charged for the wait too; nothing else comes of it.
+            tracing::debug!(task = %self.task, %error, "the queue was not told that a task begins");
+        }
+    }
+
+    fn left_place(&self) {
+        // The host outlives its tasks: it waits for every report before it returns.
+        drop(self.report.send(Report::Left(self.task)));
+    }
 }
 
 /// What a host holds at one moment.
@@ -103,7 +134,12 @@ impl Host {
             if told == Shutdown::No {
                 match self.fill(&mut hands, &report).await {
                     Ok(()) => refused = 0,
-                    Err(EngineError::Queue(e)) if is_passing(&e) && refused < QUEUE_TRIES => {
+                    // What runs goes on meanwhile: its own end is told patiently too.
+                    Err(EngineError::Queue(e))
+                        if (is_passing(&e) || !hands.running.is_empty())
+                            && e.is_retryable()
+                            && refused < QUEUE_TRIES =>
+                    {
                         tracing::warn!(error = %e, "no work can be claimed yet");
                         refused += 1;
                         due = Some(QUEUE_RETRY);
@@ -191,15 +227,16 @@ impl Host {
                     ClaimRequest { worker: hands.worker, pools: wish.pools.clone(), affinity: wish.affinity.clone() };
                 let Some(claimed) = self.ask(move |store| store.claim(request)).await? else { continue };
                 let (task, token) = (claimed.task, claimed.token);
-                let deadline = claimed.deadline.and_then(|d| Instant::now().checked_add(d));
+                let patience = claimed.deadline;
                 let affinity = claimed.affinity.clone();
                 let may_run = hands.slots.take(wish.place, task, &claimed.pool, affinity.as_deref());
                 let device = self.places.get(wish.place).and_then(Place::device);
                 let control = self.start(claimed, device, report.clone())?;
+                let mut held = Running { control, token, patience, deadline: None };
                 if may_run {
-                    control.let_run();
+                    held.let_run();
                 }
-                hands.running.insert(task, Running { control, token, deadline });
+                hands.running.insert(task, held);
                 // What one place has taken changes what others should ask for.
                 continue 'again;
             }
@@ -228,11 +265,10 @@ impl Host {
         report: mpsc::UnboundedSender<Report>,
     ) -> Result<Arc<Control>, EngineError> {
         let (store, shop, observer) = (Arc::clone(&self.store), Arc::clone(&self.shop), Arc::clone(&self.observer));
-        let left = report.clone();
-        // The host outlives its tasks: it waits for every report before it returns.
-        let on_leave = Box::new(move |task| drop(left.send(Report::Left(task))));
         let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
-        let control = Arc::new(Control::new(run, task, name, device, Arc::clone(&observer), on_leave));
+        let places =
+            Box::new(Placed { store: Arc::clone(&self.store), task, token: claimed.token, report: report.clone() });
+        let control = Arc::new(Control::new(run, task, name, device, Arc::clone(&observer), places));
         let held = Arc::clone(&control);
         let work = move || {
             // Whatever happens to this thread, the host learns that it has ended.
@@ -349,8 +385,8 @@ impl Hands {
             }
         };
         while let Some(task) = self.slots.start_next() {
-            if let Some(held) = self.running.get(&task) {
-                held.control.let_run();
+            if let Some(held) = self.running.get_mut(&task) {
+                held.let_run();
             }
         }
         settled

@@ -60,7 +60,12 @@ pub(crate) fn run(
     if run_state != RunState::Active {
         match store.run(&run.into()) {
             Ok(view) => {
-                observer.tell(&HostEvent::RunFinished { run, state: view.state, output: view.output, error: view.error });
+                observer.tell(&HostEvent::RunFinished {
+                    run,
+                    state: view.state,
+                    output: view.output,
+                    error: view.error,
+                });
             }
             // It is settled; perhaps somebody has pruned it already.
             Err(e) => tracing::warn!(%run, error = %e, "the end of a run cannot be told"),

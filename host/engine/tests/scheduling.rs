@@ -119,7 +119,7 @@ impl Site {
 
     fn claim(&mut self) -> Option<(Job, bool)> {
         let waiting = self.waiting();
-        for Wish { place, pools, affinity } in self.slots.wishes(&waiting) {
+        for Wish { place, pools, affinity, .. } in self.slots.wishes(&waiting) {
             let affinity = affinity.filter(|_| self.policy == Policy::Ours);
             let Some(claimed) = self.store.claim(ClaimRequest { worker: self.worker, pools, affinity }).unwrap() else {
                 continue;

@@ -204,7 +204,12 @@ impl fmt::Display for Reason {
                 write!(f, "tenant {tenant} runs {running} tasks of pool {pool}, and may run {max_running}")
             }
             Self::InLine { pool, ahead, other_tenants, running, places } => {
-                write!(f, "{running} of {places} places of pool {pool} are taken, and {ahead} tasks go before it")?;
+                let taken = (*running).min(*places);
+                write!(f, "{taken} of {places} places of pool {pool} are taken")?;
+                if let prepared @ 1.. = running.saturating_sub(*places) {
+                    write!(f, " and {prepared} tasks are being prepared for them")?;
+                }
+                write!(f, ", and {ahead} tasks go before it")?;
                 match other_tenants {
                     0 => Ok(()),
                     n => write!(f, ", in turns with {n} other tenants"),

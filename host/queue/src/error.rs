@@ -263,7 +263,10 @@ impl QueueError {
 
     /// Whether what was given cannot be taken, however often it is tried.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Invalid { .. } | Self::UnknownParent { .. } | Self::ArtifactMismatch { .. } | Self::Refused { .. })
+        matches!(
+            self,
+            Self::Invalid { .. } | Self::UnknownParent { .. } | Self::ArtifactMismatch { .. } | Self::Refused { .. }
+        )
     }
 
     /// Whether the work behind this answer must be dropped, because somebody else owns it now.

@@ -210,6 +210,11 @@ impl Store for SqliteStore {
         self.writer.call(Effect::State, move |tx| finish::succeed(tx, &finish))
     }
 
+    fn begin_work(&self, task: TaskId, token: LeaseToken) -> Result<()> {
+        self.require(Mode::Work, "beginning a task")?;
+        self.writer.call(Effect::SignOfLife, move |tx| finish::begin_work(tx, task, token))
+    }
+
     fn fail(&self, failure: Failure) -> Result<Failed> {
         self.require(Mode::Work, "failing a task")?;
         self.writer.call(Effect::State, move |tx| finish::fail(tx, &failure))

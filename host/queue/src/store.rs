@@ -59,6 +59,10 @@ pub trait Store: Send + Sync {
     /// newest or the task does not run; the work must be dropped then.
     fn succeed(&self, finish: Finish) -> Result<Finished>;
 
+    /// Says that a task which was only prepared since it was claimed has its place from now on: its tenant is charged from
+    /// here. Stale like [`Store::succeed`].
+    fn begin_work(&self, task: TaskId, token: LeaseToken) -> Result<()>;
+
     /// Ends an attempt without a result: to be retried, given up (children are skipped or run
     /// without it), or, when its run was cancelled, cancelled. Stale like [`Store::succeed`].
     fn fail(&self, failure: Failure) -> Result<Failed>;

@@ -57,6 +57,8 @@ sqlite! {
         tenants_are_served_by_weight,
         what_tasks_really_took_is_what_counts,
         who_was_away_neither_hoards_nor_pays,
+        who_was_held_neither_saves_up_nor_owes,
+        waiting_for_a_place_is_not_charged,
         a_lane_can_be_limited_and_paused,
         a_loaded_model_goes_first_among_equals;
     operate:

@@ -190,10 +190,11 @@ fn doctor(global: &Global, place: &Workplace, trial: Option<Trial>) -> Result<u8
     } else {
         Orphans { files: 0, bytes: 0, removed: false }
     };
+    let disk = disk::beneath(&place.db)?;
     let health = Health {
-        healthy: findings.is_empty(),
+        healthy: findings.is_empty() && !disk.network,
         stats: store.stats()?,
-        disk: disk::beneath(&place.db)?,
+        disk,
         findings,
         orphans,
         repairs,
@@ -227,6 +228,12 @@ impl std::fmt::Display for Health {
             bytes(stats.wal_bytes)
         )?;
         writeln!(f, "disk {}, {} free", self.disk.kind, bytes(self.disk.free_bytes))?;
+        if self.disk.network {
+            writeln!(
+                f,
+                "it is shared over a network, where two machines can damage the queue: move it to a disk of its host"
+            )?;
+        }
         writeln!(f, "{} runs, {} events; tasks: {}", stats.runs, stats.events, tasks.join(", "))?;
         let would = if self.dry_run { "would be " } else { "" };
         for repair in &self.repairs {

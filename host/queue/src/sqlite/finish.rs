@@ -125,6 +125,12 @@ pub(super) fn fail(tx: &Tx<'_>, failure: &Failure) -> Outcome<Failed> {
     }
 }
 
+pub(super) fn begin_work(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcome<()> {
+    let held = fence(tx, task, token)?;
+    change(tx.sql, "UPDATE task SET started_at = ?2 WHERE id = ?1", params![held.task, tx.now])?;
+    Ok(())
+}
+
 pub(super) fn release(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcome<()> {
     let held = fence(tx, task, token)?;
     if held.cancelled {

@@ -10,8 +10,11 @@ use rusqlite_migration::{M, Migrations};
 use super::fault::{Fault, Outcome, words};
 use crate::error::QueueError;
 
-const STEPS: &[M<'static>] =
-    &[M::up(include_str!("schema_v1.sql")), M::up(include_str!("schema_v2.sql")).foreign_key_check()];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("schema_v1.sql")),
+    M::up(include_str!("schema_v2.sql")).foreign_key_check(),
+    M::up(include_str!("schema_v3.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// `PRAGMA application_id` of our databases ("TRVV" in ASCII), set by the first schema.

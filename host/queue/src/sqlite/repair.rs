@@ -30,7 +30,8 @@ pub(super) const REPAIRS: &[(&str, &str)] = &[
     ),
     (
         "paused_run",
-        "UPDATE task SET state = 'ready' WHERE state = 'paused'
+        // Its time may not have come; if it has, the next claim finds it.
+        "UPDATE task SET state = 'scheduled' WHERE state = 'paused'
             AND run_id IN (SELECT id FROM run WHERE paused_at IS NULL)",
     ),
     (

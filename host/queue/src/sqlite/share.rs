@@ -1,6 +1,6 @@
 //! The fair share: weights, limits, and every lane's place.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::columns::{all, change};
 use super::fault::Outcome;
@@ -17,13 +17,38 @@ pub(super) fn set_weight(tx: &Tx<'_>, name: &str, weight: u32) -> Outcome<()> {
 
 pub(super) fn set_lane(tx: &Tx<'_>, settings: &LaneSettings) -> Outcome<()> {
     let id = tenant(tx, &settings.tenant)?;
+    let was_held = is_held(tx, &settings.pool, id)?;
     change(
         tx.sql,
         "INSERT INTO lane(pool, tenant_id, max_running, paused) VALUES(?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET max_running = excluded.max_running, paused = excluded.paused",
         params![settings.pool, id, settings.max_running, settings.paused],
     )?;
+    if was_held && !is_held(tx, &settings.pool, id)? {
+        // What it was not given while it was held is not made up for.
+        change(
+            tx.sql,
+            "UPDATE lane SET vtime = max(vtime, coalesce(
+               (SELECT min(vtime) FROM lane WHERE pool = ?1 AND tenant_id <> ?2 AND (ready > 0 OR running > 0)
+                   AND paused = 0 AND (max_running IS NULL OR running < max_running)), vtime))
+              WHERE pool = ?1 AND tenant_id = ?2",
+            params![settings.pool, id],
+        )?;
+    }
     Ok(())
+}
+
+/// Whether a lane is paused or at its limit; one that is not there is neither.
+fn is_held(tx: &Tx<'_>, pool: &str, tenant: i64) -> Outcome<bool> {
+    Ok(tx
+        .sql
+        .prepare_cached(
+            "SELECT paused = 1 OR (max_running IS NOT NULL AND running >= max_running)
+               FROM lane WHERE pool = ?1 AND tenant_id = ?2",
+        )?
+        .query_row(params![pool, tenant], |row| row.get(0))
+        .optional()?
+        .unwrap_or(false))
 }
 
 pub(super) fn paused_pools(sql: &Connection) -> Outcome<Vec<String>> {

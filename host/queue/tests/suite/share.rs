@@ -87,6 +87,57 @@ pub(crate) fn who_was_away_neither_hoards_nor_pays(database: &dyn Database) {
     bench.sound();
 }
 
+pub(crate) fn waiting_for_a_place_is_not_charged(database: &dyn Database) {
+    let bench = Bench::new(database);
+    submit_for(&bench, "patient", 40);
+    submit_for(&bench, "prompt", 40);
+    let mut served: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..40 {
+        let claimed = bench.claim().unwrap();
+        if claimed.tenant == "patient" {
+            bench.pass(600);
+            bench.store.begin_work(claimed.task, claimed.token).unwrap();
+        }
+        bench.pass(60);
+        bench.done(&claimed);
+        let stale = bench.store.begin_work(claimed.task, claimed.token).unwrap_err();
+        assert!(stale.is_stale(), "{stale}");
+        *served.entry(claimed.tenant).or_default() += 1;
+    }
+    assert!(served["patient"].abs_diff(20) <= 1, "{served:?}");
+    bench.sound();
+}
+
+pub(crate) fn who_was_held_neither_saves_up_nor_owes(database: &dyn Database) {
+    for limit in [LaneHold::Paused, LaneHold::Limited] {
+        let bench = Bench::new(database);
+        let hold = |max_running, paused| {
+            let lane = LaneSettings { pool: "gpu".into(), tenant: "held".into(), max_running, paused };
+            bench.store.set_lane(lane).unwrap();
+        };
+        match limit {
+            LaneHold::Paused => hold(None, true),
+            LaneHold::Limited => hold(Some(0), false),
+        }
+        submit_for(&bench, "held", 200);
+        submit_for(&bench, "busy", 400);
+        serve(&bench, 60);
+        submit_for(&bench, "late", 200);
+        let served = serve(&bench, 40);
+        assert!(served["late"].abs_diff(20) <= 1, "{served:?}");
+        hold(None, false);
+        let served = serve(&bench, 60);
+        assert!(served["held"].abs_diff(20) <= 1, "{served:?}");
+        bench.sound();
+    }
+}
+
+/// Why a tenant is not served.
+enum LaneHold {
+    Paused,
+    Limited,
+}
+
 pub(crate) fn a_lane_can_be_limited_and_paused(database: &dyn Database) {
     let bench = Bench::new(database);
     let lane = |max_running, paused| LaneSettings { pool: "gpu".into(), tenant: "studio".into(), max_running, paused };
