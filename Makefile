@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint audit bench build plugins setup clean
+.PHONY: help demo test lint audit bench build plugins python setup clean
 
 CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -20,7 +20,7 @@ demo: build ## a film from the photographs in examples/photos
 	$(HOST) render examples/photos/*.jpg -o $(OUT)/demo.mp4 --db $(OUT)/demo.db --overwrite --contact-sheet \
 	  --name demo --resolution 640x432 --fps 24 --segment-frames 40 --frame-overlap 8
 
-test: build ## every test
+test: build python ## every test
 	$(CARGO) test --release --workspace
 
 lint: plugins ## formatting, clippy, rustdoc, contract and documents
@@ -52,6 +52,9 @@ plugins: setup ## the components: default plugins, and the hostile one that test
 	@for id in travel dissolve; do \
 	  cmp -s $(WASM)/plugin_$$id.wasm plugins/$$id/$$id.wasm || cp $(WASM)/plugin_$$id.wasm plugins/$$id/$$id.wasm; \
 	done
+
+python: setup ## a Python with OpenCV, for the generator that shows authors the way
+	@.ci/python $(TARGET)/python
 
 setup:
 	@.ci/setup

@@ -66,6 +66,9 @@ for line in sys.stdin:
         break
     elif kind == "generate":
         job, out = request["id"], request["output"]
+        if not os.path.exists(request["guide"]):
+            say(type="error", id=job, **{"class": "invalid"}, message="there is no guide")
+            continue
         say(type="progress", phase="work", step=1, of=2)
         if FAULT == "prints":
             print("Loading checkpoint shards: 100%", flush=True)

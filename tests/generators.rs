@@ -1,0 +1,195 @@
+//! Programs as generators, as a user meets them: a film by one that nobody here wrote, and what becomes of bad ones.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail")]
+
+#[path = "support/host.rs"]
+mod host;
+mod support;
+
+use host::Host;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use support::{Desk, count, difference, frames, picture, quick, workspace};
+use travel::Dims;
+
+/// The Python of `make python`, which has OpenCV.
+fn python() -> PathBuf {
+    let target = Path::new(env!("CARGO_BIN_EXE_travel-host")).parent().unwrap().parent().unwrap();
+    let python = target.join("python/bin/python");
+    let has_opencv = std::process::Command::new(&python).args(["-c", "import cv2, numpy"]).output();
+    assert!(
+        has_opencv.is_ok_and(|output| output.status.success()),
+        "{} has no OpenCV, so the generator that shows authors the way cannot be tried: run `make python`, and read what it says",
+        python.display()
+    );
+    python
+}
+
+fn flow(desk: &Desk) {
+    let folder = workspace().join("examples/generators/opencv-flow");
+    let text = format!(
+        "[generators.flow]\ncommand = [{:?}, \"flow.py\"]\nworking-dir = {folder:?}\npool = \"cpu\"\n",
+        python().to_str().unwrap()
+    );
+    std::fs::write(desk.path("travel-host.toml"), text).unwrap();
+}
+
+/// A generator that does one thing wrong, in the folder of the desk.
+fn faulty(desk: &Desk, fault: &str, more: &str) {
+    let script = workspace().join("host/generators/tests/faulty.py");
+    let text = format!("[generators.faulty]\ncommand = [\"python3\", {script:?}, \"{fault}\"]\npool = \"cpu\"\n{more}");
+    std::fs::write(desk.path("travel-host.toml"), text).unwrap();
+}
+
+/// The processes that the program noted, as far as they still live.
+fn living(desk: &Desk) -> Vec<String> {
+    let noted = std::fs::read_to_string(desk.path("pids")).unwrap_or_default();
+    let lives = |pid: &&str| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        status.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    };
+    noted.lines().filter(lives).map(str::to_owned).collect()
+}
+
+fn await_end_of_all(desk: &Desk) {
+    let begun = Instant::now();
+    while !living(desk).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(12), "{:?} live on", living(desk));
+        std::thread::yield_now();
+    }
+}
+
+fn travel(desk: &Desk) {
+    let pictures = desk.pictures(2);
+    let flags = ["--name", "trip", "--output-dir", "out", "--generator", "faulty"];
+    desk.json(&quick("travel", &pictures, &flags));
+}
+
+#[test]
+fn a_film_by_opencv_passes_through_its_pictures() {
+    let desk = Desk::new();
+    flow(&desk);
+    let pictures = desk.pictures(3);
+    desk.ok(&quick("render", &pictures, &["--generator", "flow", "-o", "film.mp4"]));
+    let film = frames(&desk.path("film.mp4"));
+    assert_eq!(film.len(), 18);
+    for (at, i) in [(0, 0), (8, 1), (17, 2)] {
+        let off = difference(&film[at], &picture(i, Dims { width: 96, height: 64 }));
+        assert!(off < 4.0, "frame {at} is {off} code values from its picture");
+    }
+}
+
+#[test]
+fn the_check_lets_a_good_generator_pass_and_names_what_a_bad_one_breaks() {
+    let desk = Desk::new();
+    flow(&desk);
+    let steps = desk.json(&["generators", "check", "flow"]);
+    assert!(steps.as_array().unwrap().iter().all(|step| step["verdict"] == "holds"), "{steps}");
+    for (fault, rule) in [
+        ("prints", "length, size and rate"),
+        ("ignores-cancel", "length, size and rate"),
+        ("dies-hello", "answers hello"),
+        ("dies-unload", "unload"),
+        ("dies-bye", "told bye"),
+    ] {
+        faulty(&desk, fault, "silence = \"3s\"\ngrace = \"1s\"\n");
+        let output = desk.run(&["generators", "check", "faulty"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{fault}: {text}");
+        let broken = text.lines().find(|line| line.starts_with("BROKEN")).unwrap_or_default();
+        assert!(broken.contains(rule), "{fault}: {text}");
+        assert!(living(&desk).is_empty(), "{fault}");
+    }
+}
+
+#[test]
+fn one_guide_is_rendered_by_hand() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    desk.ok(&quick("render", &pictures, &["-o", "film.mp4", "--keep-guides"]));
+    let tasks = desk.json(&["tasks", "list", "1"]);
+    let segment = tasks.as_array().unwrap().iter().find(|t| t["name"] == "segment-00").unwrap()["id"].to_string();
+    let files = desk.json(&["tasks", "show", &segment]);
+    let stored = |slot: &str| {
+        let file = files["made"].as_array().unwrap().iter().find(|a| a["slot"] == slot).unwrap();
+        let hash = file["hash"].as_str().unwrap();
+        desk.path("travel-host.data/cas").join(&hash[..2]).join(&hash[2..]).to_str().unwrap().to_owned()
+    };
+    let (guide, mask) = (stored("guide"), stored("mask"));
+    let run = ["generators", "run", "dissolve", "--guide", &guide, "--mask", &mask, "-o", "clip.mkv"];
+    let made = desk.json(&run);
+    assert_eq!((made["frames"].as_u64(), count(&desk.path("clip.mkv"))), (Some(9), 9));
+    desk.refused(&run, 2, "output_exists");
+}
+
+#[test]
+fn a_cancelled_task_ends_its_program_and_whatever_that_started_within_twelve_seconds() {
+    let desk = Desk::new();
+    faulty(&desk, "ignores-cancel", "");
+    travel(&desk);
+    let mut host = Host::start(&desk, &["run"]);
+    assert!(host.wait_for(|e| e["phase"].as_str().is_some_and(|phase| phase == "generate: work")));
+    assert_eq!(living(&desk).len(), 2, "the program and its child");
+    desk.ok(&["runs", "cancel", "trip"]);
+    await_end_of_all(&desk);
+    assert!(host.wait_for(|e| e["event"] == "run-finished" && e["state"] == "cancelled"));
+    host.signal("TERM");
+    assert_eq!(host.end(), Some(0));
+}
+
+#[test]
+fn what_a_failed_generator_said_is_kept_with_its_task() {
+    let desk = Desk::new();
+    faulty(&desk, "dies-generate", "");
+    travel(&desk);
+    let mut host = Host::start(&desk, &["run"]);
+    let failed = std::cell::RefCell::new(Value::Null);
+    assert!(host.wait_for(|e| {
+        *failed.borrow_mut() = e.clone();
+        e["event"] == "task-failed"
+    }));
+    let failed = failed.into_inner();
+    assert_eq!((failed["code"].as_str(), failed["retrying"].as_bool()), (Some("generator_died"), Some(true)), "{failed}");
+    assert!(failed["error"].as_str().unwrap().contains("the roof fell in at generate"), "{failed}");
+    host.signal("TERM");
+    assert_eq!(host.end(), Some(0));
+    let task = desk.json(&["tasks", "show", &failed["task"].to_string()]);
+    let log = task["made"].as_array().unwrap().iter().find(|a| a["slot"].as_str().unwrap().starts_with("log-"));
+    let hash = log.unwrap()["hash"].as_str().unwrap();
+    let log = std::fs::read_to_string(desk.path("travel-host.data/cas").join(&hash[..2]).join(&hash[2..])).unwrap();
+    assert_eq!(log, "the roof fell in at generate\n");
+}
+
+#[test]
+fn a_program_ends_when_its_host_is_killed() {
+    let desk = Desk::new();
+    faulty(&desk, "nothing", "");
+    travel(&desk);
+    let mut host = Host::start(&desk, &["run"]);
+    assert!(host.wait_for(|e| e["event"] == "run-finished"));
+    assert_eq!(living(&desk).len(), 1, "it is kept for the next job");
+    host.kill();
+    await_end_of_all(&desk);
+}
+
+#[test]
+fn a_bad_generator_of_the_configuration_is_named_before_anything_is_done() {
+    let desk = Desk::new();
+    let before = desk.pictures(2);
+    for (text, says) in [
+        ("[generators.rife]\ncommand = [\"x\"]\n", "built in"),
+        ("[generators.wan]\ncommand = []\n", "command is empty"),
+        ("[generators.wan]\ncommand = [\"x\"]\npool = \"tpu\"\n", "serves its pool tpu"),
+        ("[generators.wan]\ncommand = [\"x\"]\nsilence = \"soon\"\n", "`soon` is no time"),
+        ("[generators.\"w n\"]\ncommand = [\"x\"]\n", "letters, digits"),
+    ] {
+        std::fs::write(desk.path("travel-host.toml"), text).unwrap();
+        let told = desk.refused(&["generators", "list"], 2, "bad_config");
+        assert!(told.contains(says), "{told}");
+    }
+    std::fs::write(desk.path("travel-host.toml"), "[generators.wan]\ncommand = [\"/nonexistent\"]\n").unwrap();
+    desk.refused(&quick("travel", &before, &["--generator", "wan"]), 2, "generator_not_started");
+    let listed = desk.json(&["generators", "list"]);
+    assert_eq!(listed[2]["error"]["code"], "generator_not_started", "{listed}");
+}
