@@ -150,7 +150,11 @@ fn what_a_failed_generator_said_is_kept_with_its_task() {
         e["event"] == "task-failed"
     }));
     let failed = failed.into_inner();
-    assert_eq!((failed["code"].as_str(), failed["retrying"].as_bool()), (Some("generator_died"), Some(true)), "{failed}");
+    assert_eq!(
+        (failed["code"].as_str(), failed["retrying"].as_bool()),
+        (Some("generator_died"), Some(true)),
+        "{failed}"
+    );
     assert!(failed["error"].as_str().unwrap().contains("the roof fell in at generate"), "{failed}");
     host.signal("TERM");
     assert_eq!(host.end(), Some(0));
