@@ -139,7 +139,7 @@ fn fault_of(name: &str, recipe: &Recipe, devices: Option<&[DeviceConfig]>) -> Op
     if !pools.contains(&recipe.pool.as_str()) {
         return Some(format!("no slot or device serves its pool {}; served are {}", recipe.pool, pools.join(", ")));
     }
-    recipe.fault()
+    None
 }
 
 impl Config {
@@ -175,16 +175,12 @@ impl Config {
         for (i, device) in config.devices.iter_mut().flatten().enumerate() {
             device.cuda.get_or_insert_with(|| i.to_string());
         }
-        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         for (name, recipe) in &mut config.generators {
-            if let Some(fault) = fault_of(name, recipe, config.devices.as_deref()) {
+            let fault = fault_of(name, recipe, config.devices.as_deref()).or_else(|| recipe.prepare(&folder));
+            if let Some(fault) = fault {
                 return Err(bad(format!("generators.{name}: {fault}")));
             }
-            recipe.working_dir = Some(match &recipe.working_dir {
-                Some(own) => folder.join(own),
-                None if folder.as_os_str().is_empty() => ".".into(),
-                None => folder.to_owned(),
-            });
         }
         for path in [&mut config.db, &mut config.plugins, &mut config.output_dir].into_iter().flatten() {
             *path = folder.join(&path);

@@ -6,6 +6,7 @@
 //! | `protocol`, `line` | what is said, and how it is read |
 //! | `child` | a running program and its process group |
 //! | `warm` | programs that are kept between jobs |
+//! | `wan2gp` | Wan2GP behind the protocol |
 //! | `check` | tries a program against the protocol |
 //!
 //! The program is not trusted: its words are bounded and parsed once, its file has to lie where it was asked for, and the
@@ -16,11 +17,13 @@ mod child;
 mod line;
 mod protocol;
 mod recipe;
+mod wan2gp;
 mod warm;
 
 pub use check::{Step, Verdict, check};
 pub use protocol::{Class, PROTOCOL};
 pub use recipe::{PASSED, Recipe, ResourceLimits};
+pub use wan2gp::Wan2gp;
 pub use warm::Warm;
 
 use crate::error::GeneratorError;

@@ -95,11 +95,8 @@ impl Child {
     }
 
     fn spawn(name: &str, recipe: &Recipe, device: Option<&Device>) -> Result<Self, GeneratorError> {
-        let cannot = |source| GeneratorError::NotStarted {
-            generator: name.to_owned(),
-            command: recipe.command.join(" "),
-            source,
-        };
+        let cannot =
+            |source| GeneratorError::NotStarted { generator: name.to_owned(), command: recipe.shown(), source };
         let Some((program, args)) = recipe.command.split_first() else {
             return Err(cannot(std::io::Error::other("the command is empty")));
         };

@@ -1,10 +1,11 @@
 //! How a program is started, and how much patience it is given.
 
+use super::wan2gp::Wan2gp;
 use crate::limits;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Variables that every program is given, where the host has them: enough to find programs, homes and words.
@@ -27,7 +28,11 @@ pub const PASSED: [&str; 11] = [
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Recipe {
     /// The program and its arguments; no shell reads them.
+    #[serde(default)]
     pub command: Vec<String>,
+    /// Wan2GP instead of a command.
+    #[serde(default)]
+    pub wan2gp: Option<Wan2gp>,
     /// Where it runs; the folder of the configuration when missing.
     #[serde(default)]
     pub working_dir: Option<PathBuf>,
@@ -81,6 +86,7 @@ impl Recipe {
     pub fn of(command: Vec<String>) -> Self {
         Self {
             command,
+            wan2gp: None,
             working_dir: None,
             pool: gpu(),
             model: None,
@@ -95,9 +101,13 @@ impl Recipe {
         }
     }
 
-    /// What is wrong with it, in a sentence.
-    #[must_use]
-    pub fn fault(&self) -> Option<String> {
+    /// Fills in what the configuration leaves open; what is wrong with it, in a sentence. Paths are relative to `folder`.
+    pub fn prepare(&mut self, folder: &Path) -> Option<String> {
+        if let Some(wan2gp) = self.wan2gp.clone()
+            && let Some(fault) = wan2gp.prepare(self, folder)
+        {
+            return Some(fault);
+        }
         if self.command.first().is_none_or(String::is_empty) {
             return Some("command is empty; it is a list of a program and its arguments".to_owned());
         }
@@ -105,7 +115,15 @@ impl Recipe {
         if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
             return Some(format!("{name} is 0; it is a time such as `30s` or `10m`"));
         }
+        let own = self.working_dir.as_ref().map_or_else(|| folder.to_owned(), |own| folder.join(own));
+        self.working_dir = Some(if own.as_os_str().is_empty() { ".".into() } else { own });
         None
+    }
+
+    /// The command as people read it: a program that is given as text is left out.
+    pub(super) fn shown(&self) -> String {
+        let words = self.command.iter().map(|word| if word.contains('\n') { "…" } else { word });
+        words.collect::<Vec<_>>().join(" ")
     }
 }
 

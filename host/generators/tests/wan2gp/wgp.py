@@ -1,0 +1,1 @@
+"""Stands where Wan2GP's program stands; the bridge never starts it."""
