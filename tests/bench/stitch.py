@@ -62,7 +62,7 @@ def make(folder, n, clip):
             mix = (f"testsrc2=s=1280x720:r={RATE}[a];mandelbrot=s=1280x720:r={RATE}:start_scale={1.5 + i % 10 / 5}[b];"
                    "[a][b]blend=all_opacity=0.3,format=yuv420p")
             source = ["-f", "lavfi", "-i", mix]
-        subprocess.run(["ffmpeg", "-v", "error", "-y", *source, "-vf", f"scale=1280:720,fps={RATE}", "-frames:v", str(FRAMES),
+        subprocess.run(["ffmpeg", "-v", "error", "-y", *source, "-vf", f"scale=1280:720,setsar=1,fps={RATE}", "-frames:v", str(FRAMES),
                         "-c:v", "libx264", "-crf", "17", "-preset", "medium", "-pix_fmt", "yuv420p", "-an",
                         "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
                         name], check=True)
