@@ -45,6 +45,22 @@ fn a_cancelled_run_stops_while_it_works_and_can_be_set_going_again() {
 }
 
 #[test]
+fn the_second_signal_hands_back_what_runs() {
+    let desk = Desk::new();
+    submit(&desk, 3, &["--segment-frames", "60000"]);
+    let mut host = Host::start(&desk, &["run"]);
+    assert!(host.wait_for(|e| e["phase"] == "guide"));
+    host.signal("TERM");
+    assert!(host.wait_for(|e| e["event"] == "stopping" && e["now"] == false));
+    host.signal("TERM");
+    assert!(host.wait_for(|e| e["event"] == "stopping" && e["now"] == true));
+    assert!(host.wait_for(|e| e["event"] == "task-released" && e["name"] == "segment-00"));
+    host.end();
+    assert_eq!(state(&desk, "trip", "segment-00"), "ready");
+    assert_eq!(std::fs::read_dir(desk.path("travel-host.data/tmp")).unwrap().count(), 0);
+}
+
+#[test]
 fn a_cancelled_task_takes_its_followers_along_until_it_is_retried() {
     let desk = Desk::new();
     submit(&desk, 3, &[]);

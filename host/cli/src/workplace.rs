@@ -96,6 +96,20 @@ impl Workplace {
 
     /// The queue, to add runs to; made when missing.
     pub fn store_to_submit(&self) -> Result<SqliteStore, Diagnostic> {
+        // A host of an earlier version must not find its database changed beneath it.
+        let _alone = match SqliteStore::open_for_read(&self.db) {
+            Err(QueueError::TooOld { .. }) => Some(HostLock::acquire(&self.db).map_err(|e| {
+                match e {
+                    QueueError::Locked { .. } => Diagnostic::refused(
+                        "queue_too_old",
+                        format!("{} is worked on by a host of an earlier version", self.db.display()),
+                    )
+                    .hint("stop that host, and start the one of this version"),
+                    other => other.into(),
+                }
+            })?),
+            _ => None,
+        };
         Ok(SqliteStore::open_for_submit(&self.db, Arc::new(SystemClock))?)
     }
 

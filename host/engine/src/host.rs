@@ -14,7 +14,7 @@ use crate::slots::{Place, Slots};
 use crate::workshop::Workshop;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use travel_generators::Device;
@@ -125,14 +125,15 @@ impl Host {
         let (report, mut reports) = mpsc::unbounded_channel();
         let mut told = Shutdown::No;
         let mut refused = 0;
-        let mut fence = Instant::now();
+        let fence = Arc::new(Fence::new());
+        let guard = tokio::spawn(Fence::guard(Arc::clone(&fence)));
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let result = loop {
             changes.mark_unchanged();
             let mut due = None;
             if told == Shutdown::No {
-                match self.fill(&mut hands, &report).await {
+                match self.fill(&mut hands, &fence, &report).await {
                     Ok(()) => refused = 0,
                     // What runs goes on meanwhile: its own end is told patiently too.
                     Err(EngineError::Queue(e))
@@ -146,7 +147,8 @@ impl Host {
                     }
                     Err(e) => break Err(e),
                 }
-                if due.is_none() {
+                // Without room nobody would take what becomes due.
+                if due.is_none() && hands.slots.has_room() {
                     due = match self.next_due().await {
                         Ok(next) => next,
                         Err(EngineError::Queue(e)) if is_passing(&e) => Some(QUEUE_RETRY),
@@ -177,7 +179,7 @@ impl Host {
                 () = tokio::time::sleep_until(overdue.unwrap_or_else(Instant::now).into()), if overdue.is_some() => {
                     hands.stop_overdue();
                 }
-                _ = heartbeat.tick() => self.beat(worker, &hands.running, &mut fence).await,
+                _ = heartbeat.tick() => self.beat(worker, &hands.running, &fence).await,
                 _ = shutdown.changed() => {
                     let wish = *shutdown.borrow_and_update();
                     if wish > told {
@@ -193,6 +195,7 @@ impl Host {
                 }
             }
         };
+        guard.abort();
         hands.running.values().for_each(|r| r.control.stop(Stop::Release));
         drop(report);
         drop(hands);
@@ -219,7 +222,12 @@ impl Host {
     }
 
     /// Claims until no place has room or nothing is ready.
-    async fn fill(&self, hands: &mut Hands, report: &mpsc::UnboundedSender<Report>) -> Result<(), EngineError> {
+    async fn fill(
+        &self,
+        hands: &mut Hands,
+        fence: &Fence,
+        report: &mpsc::UnboundedSender<Report>,
+    ) -> Result<(), EngineError> {
         'again: loop {
             let waiting = self.waiting(hands).await?;
             for wish in hands.slots.wishes(&waiting) {
@@ -232,6 +240,7 @@ impl Host {
                 let may_run = hands.slots.take(wish.place, task, &claimed.pool, affinity.as_deref());
                 let device = self.places.get(wish.place).and_then(Place::device);
                 let control = self.start(claimed, device, report.clone())?;
+                fence.hold(&control);
                 let mut held = Running { control, token, patience, deadline: None };
                 if may_run {
                     held.let_run();
@@ -303,11 +312,10 @@ impl Host {
         }
     }
 
-    /// Renews all leases at once; stops what was cancelled or lost, and everything when the queue cannot be reached for
-    /// so long that somebody else may begin the same work.
-    async fn beat(&self, worker: WorkerId, running: &HashMap<TaskId, Running>, fence: &mut Instant) {
+    /// Renews all leases at once; stops what was cancelled or lost.
+    async fn beat(&self, worker: WorkerId, running: &HashMap<TaskId, Running>, fence: &Fence) {
         if running.is_empty() {
-            *fence = Instant::now();
+            fence.renew();
         }
         let beats: Vec<Beat> =
             running.iter().map(|(&task, r)| Beat { task, token: r.token, progress: r.control.progress() }).collect();
@@ -319,7 +327,7 @@ impl Host {
         };
         match self.ask(beat).await {
             Ok(answers) => {
-                *fence = Instant::now();
+                fence.renew();
                 for (task, answer) in tasks.iter().zip(answers) {
                     let Some(held) = running.get(task) else { continue };
                     match answer {
@@ -329,12 +337,8 @@ impl Host {
                     }
                 }
             }
-            Err(e) => {
-                tracing::warn!(error = %e, "the heartbeat failed");
-                if fence.elapsed() > SELF_FENCE {
-                    running.values().for_each(|r| r.control.stop(Stop::Lost));
-                }
-            }
+            // The fence stops what runs when this goes on for too long.
+            Err(e) => tracing::warn!(error = %e, "the heartbeat failed"),
         }
     }
 
@@ -368,6 +372,43 @@ impl Host {
             .await
             .map_err(|e| EngineError::Crashed(e.to_string()))?
             .map_err(EngineError::from)
+    }
+}
+
+/// Stops everything when the queue was not reached for so long that somebody else may begin the same work: also while a
+/// question to it hangs, as on a disk that does not answer.
+struct Fence {
+    renewed: Mutex<Instant>,
+    held: Mutex<Vec<Weak<Control>>>,
+}
+
+impl Fence {
+    fn new() -> Self {
+        Self { renewed: Mutex::new(Instant::now()), held: Mutex::default() }
+    }
+
+    fn renew(&self) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn hold(&self, control: &Arc<Control>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|held| held.strong_count() > 0);
+        held.push(Arc::downgrade(control));
+    }
+
+    async fn guard(fence: Arc<Self>) {
+        loop {
+            let falls = *fence.renewed.lock().unwrap_or_else(PoisonError::into_inner) + SELF_FENCE;
+            if falls <= Instant::now() {
+                tracing::error!("the queue was not reached for {SELF_FENCE:?}; what runs is stopped");
+                let held = fence.held.lock().unwrap_or_else(PoisonError::into_inner).split_off(0);
+                held.iter().filter_map(Weak::upgrade).for_each(|control| control.stop(Stop::Lost));
+                fence.renew();
+            } else {
+                tokio::time::sleep_until(falls.into()).await;
+            }
+        }
     }
 }
 

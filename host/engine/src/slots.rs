@@ -137,6 +137,11 @@ impl Slots {
         wishes
     }
 
+    /// Whether any place would claim a task.
+    pub fn has_room(&self) -> bool {
+        !self.wishes(&BTreeMap::new()).is_empty()
+    }
+
     /// Takes a claimed task in. True when it may run at once; else [`Slots::start_next`] will name it.
     pub fn take(&mut self, place: usize, task: TaskId, pool: &str, affinity: Option<&str>) -> bool {
         let Some(filled) = self.places.get_mut(place) else { return false };
@@ -202,6 +207,14 @@ impl Filled {
         self.place.memory_mb.saturating_sub(used)
     }
 
+    /// Memory for the next task, MiB: what is free, and when all slots are taken, what is free once one of them is not; which
+    /// one nobody knows, so the smallest counts.
+    fn room_mb(&self, busy: bool) -> u64 {
+        let running = self.held.iter().filter(|held| held.stage == Stage::Runs).map(|held| held.memory_mb);
+        let comes_free = if busy { running.min().unwrap_or(0) } else { 0 };
+        self.free_mb().saturating_add(comes_free)
+    }
+
     /// Whether a task of that size may start now.
     fn fits(&self, memory_mb: u64) -> bool {
         self.count(Stage::Runs) < self.place.slots as usize && memory_mb <= self.free_mb()
@@ -217,7 +230,8 @@ impl Filled {
         }
         let waited = |pool: &String| waiting.get(pool).copied().unwrap_or_default();
         let mut pools: Vec<&String> = self.place.pools.keys().filter(|pool| self.place.can_hold(pool)).collect();
-        let too_large = |pool: &String| !busy && self.place.pools.get(pool).is_some_and(|need| *need > self.free_mb());
+        let room = self.room_mb(busy);
+        let too_large = |pool: &String| self.place.pools.get(pool).is_some_and(|need| *need > room);
         pools.retain(|pool| !too_large(pool) || waited(pool) >= RESERVE_AFTER);
         // Who is too large and has waited so long comes first, then who has waited longest.
         pools.sort_by_key(|pool| (!too_large(pool), std::cmp::Reverse(waited(pool))));
@@ -296,6 +310,16 @@ mod tests {
         slots.end(TaskId(1));
         assert_eq!(slots.start_next(), Some(TaskId(2)));
         assert!(slots.wishes(&waits(&[])).is_empty(), "no memory is left");
+    }
+
+    #[test]
+    fn a_large_task_is_not_claimed_ahead_where_it_would_not_fit_beside_what_stays() {
+        let mut slots = Slots::new(vec![gpu(2, 1, 48_000, &[("gpu-24g", 24_000), ("gpu-48g", 48_000)])]);
+        slots.take(0, TaskId(1), "gpu-24g", None);
+        slots.take(0, TaskId(2), "gpu-24g", None);
+        let pools = |large: u64| slots.wishes(&waits(&[("gpu-24g", 5), ("gpu-48g", large)]))[0].pools.clone();
+        assert_eq!(pools(10), ["gpu-24g"]);
+        assert_eq!(pools(60), ["gpu-48g", "gpu-24g"], "until it has waited");
     }
 
     #[test]

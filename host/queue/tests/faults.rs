@@ -176,6 +176,8 @@ fn two_hundred_killed_hosts_lose_nothing_that_was_acknowledged() {
     let mut runs: Vec<RunId> = Vec::new();
     let mut succeeded: HashMap<TaskId, LeaseToken> = HashMap::new();
     let mut newest: HashMap<TaskId, LeaseToken> = HashMap::new();
+    let mut ended: Vec<(TaskId, LeaseToken)> = Vec::new();
+    let mut cancelled: Vec<RunId> = Vec::new();
     let mut acks = 0;
     for round in 0..200 {
         let mut host = Host::start("host_that_rolls_dice", &path, 1 + round * 7919);
@@ -193,7 +195,9 @@ fn two_hundred_killed_hosts_lose_nothing_that_was_acknowledged() {
                     let before = succeeded.insert(TaskId(number(1)), LeaseToken(number(2)));
                     assert!(before.is_none(), "task {} was finished twice", number(1));
                 }
-                _ => {}
+                "ended" => ended.push((TaskId(number(1)), LeaseToken(number(2)))),
+                "cancelled" => cancelled.push(RunId(number(1))),
+                other => panic!("{other}"),
             }
             told += 1;
             if told == kill_after {
@@ -208,6 +212,18 @@ fn two_hundred_killed_hosts_lose_nothing_that_was_acknowledged() {
         assert_eq!(reader.check().unwrap(), [], "round {round}");
         let stored = reader.runs(&RunFilter::default(), 10_000).unwrap();
         assert!(runs.iter().all(|run| stored.iter().any(|r| r.id == *run)), "round {round}: a run is lost");
+        for (task, token) in ended.drain(..) {
+            let detail = reader.task(task).unwrap();
+            let attempt = detail.attempts.iter().find(|attempt| attempt.token == token).unwrap();
+            assert!(
+                attempt.outcome.is_some_and(|o| o != AttemptOutcome::Lost),
+                "round {round}: the end of {task} is lost"
+            );
+        }
+        for run in cancelled.drain(..) {
+            let open = reader.tasks(run).unwrap().into_iter().find(|t| !t.state.is_final() && t.cancel_at.is_none());
+            assert!(open.is_none(), "round {round}: a cancellation is lost: {open:?}");
+        }
         for (task, token) in &succeeded {
             let detail = reader.task(*task).unwrap();
             // A task that succeeded in a run that was being cancelled is a cancelled one; it is not done again either.

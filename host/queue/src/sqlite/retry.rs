@@ -49,7 +49,7 @@ pub(super) fn retry_task(tx: &Tx<'_>, task: TaskId) -> Outcome<Revived> {
         "WITH RECURSIVE below(id) AS (
            SELECT child_id FROM task_dep WHERE parent_id = ?1
            UNION SELECT d.child_id FROM below JOIN task_dep d ON d.parent_id = below.id)
-         SELECT task.id FROM below JOIN task ON task.id = below.id WHERE task.state = 'skipped'",
+         SELECT task.id FROM below CROSS JOIN task ON task.id = below.id WHERE task.state = 'skipped'",
         [task],
     )?;
     for child in below {
