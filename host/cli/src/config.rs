@@ -136,8 +136,13 @@ fn fault_of(name: &str, recipe: &Recipe, devices: Option<&[DeviceConfig]>) -> Op
     }
     let served = devices.unwrap_or_default().iter().flat_map(|device| device.pools.keys().map(String::as_str));
     let pools: Vec<&str> = [CPU, GPU].into_iter().chain(served).collect();
-    if !pools.contains(&recipe.pool.as_str()) {
-        return Some(format!("no slot or device serves its pool {}; served are {}", recipe.pool, pools.join(", ")));
+    let pool = recipe.pool_of(name);
+    let own = recipe.comfyui.is_some() && pool == name;
+    if own && (POOLS.contains(&name) || pools.contains(&name)) {
+        return Some("its name is that of a pool; servers have one of their own, which is called like them".to_owned());
+    }
+    if !own && !pools.contains(&pool) {
+        return Some(format!("no slot or device serves its pool {pool}; served are {}", pools.join(", ")));
     }
     None
 }

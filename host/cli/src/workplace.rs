@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use travel_engine::artifacts::Artifacts;
 use travel_engine::generators::Generators;
-use travel_engine::generators::process::{Process, Warm};
+use travel_engine::generators::process::Warm;
 use travel_engine::limits::PREPARE_AHEAD;
 use travel_engine::queue::{HostLock, QueueError, SqliteStore, SystemClock};
 use travel_engine::sandbox::{Manifest, Plugin, Registry, Sandbox, SandboxConfig};
@@ -79,9 +79,10 @@ impl Workplace {
     /// The embedded generators and those of the configuration; nothing is started yet.
     pub fn generators(&self) -> Generators {
         let warm = Warm::default();
-        self.config.generators.iter().fold(Generators::embedded(), |all, (name, recipe)| {
-            all.with(name, Arc::new(Process::new(name, recipe.clone(), warm.clone())))
-        })
+        self.config
+            .generators
+            .iter()
+            .fold(Generators::embedded(), |all, (name, recipe)| all.with(name, recipe.generator(name, &warm)))
     }
 
     /// The queue's files.
@@ -164,6 +165,13 @@ impl Workplace {
             (None, true) => places.push(Place::slots_of("gpu", 1, PREPARE_AHEAD)),
             (Some(n), _) => places.push(Place::slots_of("gpu", n, PREPARE_AHEAD)),
             (None, false) => {}
+        }
+        for (name, recipe) in &self.config.generators {
+            // A server that is not one of this machine's cards.
+            if let Some(comfyui) = recipe.comfyui.as_ref().filter(|_| recipe.pool_of(name) == name) {
+                let servers = u32::try_from(comfyui.servers.len()).unwrap_or(u32::MAX);
+                places.push(Place::slots_of(name, servers, PREPARE_AHEAD));
+            }
         }
         places.extend(cards.into_iter().map(|card| Place {
             name: card.name,

@@ -6,6 +6,7 @@
 //! | `error` | why a segment was not rendered |
 //! | `registry` | the generators of a host by name |
 //! | `process` | generators that are programs of their own |
+//! | `comfyui` | ComfyUI servers |
 //! | `rife` | neural in-betweening on the CPU, the default (feature `rife`) |
 //! | `dissolve` | a plain cross-dissolve |
 //! | `settings` | their settings |
@@ -17,6 +18,7 @@
 //! kept bit-exactly, each run of white ones is in-betweened from the kept frame before it to the kept frame after it.
 //! A run with a kept frame on one side only holds that frame. The clip is lossless RGB.
 
+mod comfyui;
 mod control;
 mod dissolve;
 mod error;
@@ -31,6 +33,7 @@ mod render;
 mod rife;
 mod settings;
 
+pub use comfyui::{Comfyui, ComfyuiServers, Interrupt};
 pub use dissolve::Dissolve;
 pub use error::{Control, GeneratorError};
 pub use gap::{Emit, Gap};

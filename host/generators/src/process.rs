@@ -21,15 +21,15 @@ mod wan2gp;
 mod warm;
 
 pub use check::{Step, Verdict, check};
-pub use protocol::{Class, PROTOCOL};
+pub use protocol::{Class, Lengths, PROTOCOL};
 pub use recipe::{PASSED, Recipe, ResourceLimits};
 pub use wan2gp::Wan2gp;
 pub use warm::Warm;
 
 use crate::error::GeneratorError;
 use crate::generator::{Capabilities, Device, Generated, Generator, Job, Progress};
+use crate::settings::Unfit;
 use child::{Child, Trouble};
-use jsonschema::{Draft, PatternOptions};
 use protocol::{Generate, Hello, Input, Reply, Request};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -106,16 +106,12 @@ impl Process {
                 Some(key) => Err(self.bad_settings(&format!("/{key}"), "it takes no settings".to_owned())),
             };
         };
-        let validator = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .with_pattern_options(PatternOptions::regex())
-            .offline()
-            .build(schema)
-            .map_err(|e| self.protocol("hello", &format!("its settings_schema is not a JSON Schema: {e}")))?;
-        match validator.iter_errors(settings).next() {
-            None => Ok(()),
-            Some(error) => Err(self.bad_settings(&error.instance_path().to_string(), error.to_string())),
-        }
+        crate::settings::validate(schema, settings).map_err(|fault| match fault {
+            Unfit::Schema(reason) => {
+                self.protocol("hello", &format!("its settings_schema is not a JSON Schema: {reason}"))
+            }
+            Unfit::Value { pointer, reason } => self.bad_settings(&pointer, reason),
+        })
     }
 
     /// A program that is ready for a job.
@@ -304,7 +300,7 @@ impl Generator for Process {
             wants_guide: hello.reads(Input::Guide),
             reads_prompts: hello.reads(Input::Prompt),
             settings_schema: hello.settings_schema.clone().unwrap_or_else(|| crate::settings::schema(json!({}))),
-            pool: self.recipe.pool.clone(),
+            pool: self.recipe.pool_of(&self.name).to_owned(),
             models: hello.models.clone(),
             version: hello.version.clone(),
             notice: hello.notice.clone(),

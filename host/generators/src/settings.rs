@@ -1,6 +1,7 @@
 //! The settings of the embedded generators: parsed once, refused with the place and the reason.
 
 use crate::error::GeneratorError;
+use jsonschema::{Draft, PatternOptions};
 use serde_json::{Value, json};
 use travel::easing::Easing;
 
@@ -97,6 +98,29 @@ pub(crate) fn schema(properties: Value) -> Value {
         "properties": properties,
         "additionalProperties": false,
     })
+}
+
+/// Why settings are not what a schema says.
+#[derive(Debug)]
+pub(crate) enum Unfit {
+    /// The schema is none.
+    Schema(String),
+    /// A value, by its JSON Pointer.
+    Value { pointer: String, reason: String },
+}
+
+/// Holds settings against a JSON Schema (draft 2020-12), which may not lead out of itself.
+pub(crate) fn validate(schema: &Value, settings: &Value) -> Result<(), Unfit> {
+    let validator = jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .with_pattern_options(PatternOptions::regex())
+        .offline()
+        .build(schema)
+        .map_err(|e| Unfit::Schema(e.to_string()))?;
+    match validator.iter_errors(settings).next() {
+        None => Ok(()),
+        Some(error) => Err(Unfit::Value { pointer: error.instance_path().to_string(), reason: error.to_string() }),
+    }
 }
 
 /// The schema of `easing`; `unset` says what happens without it.

@@ -12,7 +12,7 @@ use std::path::Path;
 use travel::{Dims, Place, Rate};
 use travel_engine::EngineError;
 use travel_engine::generators::process::{Recipe, Step, Verdict, check};
-use travel_engine::generators::{Capabilities, Device, Generators, Job, Progress};
+use travel_engine::generators::{Capabilities, ComfyuiServers, Device, Generator as _, Generators, Job, Progress};
 use travel_engine::media::{Unwatched, probe};
 
 pub fn generators(global: &Global, command: &GeneratorsCommand) -> Result<u8, Diagnostic> {
@@ -25,7 +25,12 @@ pub fn generators(global: &Global, command: &GeneratorsCommand) -> Result<u8, Di
                 Some(name) => place.config.generators.get(name).cloned().ok_or_else(|| no_program(&place, name))?,
                 None => Recipe::of(command.clone()),
             };
-            try_out(global, &recipe, settings.as_deref(), device.as_deref())
+            let settings = settings.as_deref().map(|text| object("--generator-settings", text)).transpose()?;
+            let settings = Value::Object(settings.unwrap_or_default());
+            match name.as_ref().and_then(|name| recipe.servers(name)) {
+                Some(servers) => ask_servers(global, &servers, &settings),
+                None => try_out(global, &recipe, &settings, device.as_deref()),
+            }
         }
         GeneratorsCommand::Run(args) => run(global, &place.generators(), args),
     }
@@ -117,24 +122,34 @@ fn show(global: &Global, generators: &Generators, name: &str) -> Result<u8, Diag
     print(text.trim_end())
 }
 
-fn try_out(global: &Global, recipe: &Recipe, settings: Option<&str>, device: Option<&str>) -> Result<u8, Diagnostic> {
-    let settings = settings.map(|text| object("--generator-settings", text)).transpose()?.unwrap_or_default();
+/// Prints a step as it is taken.
+fn told(global: &Global, step: &Step) {
+    if !global.json {
+        let (mark, why) = match &step.verdict {
+            Verdict::Holds => ("ok     ", String::new()),
+            Verdict::Skipped(why) => ("skipped", format!(": {why}")),
+            Verdict::Warning(why) => ("warning", format!(": {why}")),
+            Verdict::Broken(why) => ("BROKEN ", format!(": {why}")),
+        };
+        drop(print(&format!("{mark}  {}{why}", step.rule)));
+    }
+}
+
+fn ask_servers(global: &Global, servers: &ComfyuiServers, settings: &Value) -> Result<u8, Diagnostic> {
+    servers.check_settings(settings).map_err(EngineError::from)?;
+    sum_up(global, &servers.check(&mut |step| told(global, step)), "docs/comfyui.md")
+}
+
+fn try_out(global: &Global, recipe: &Recipe, settings: &Value, device: Option<&str>) -> Result<u8, Diagnostic> {
     let folder = tempfile::tempdir()
         .map_err(|e| Diagnostic::failed("scratch", format!("no temporary folder can be made: {e}")))?;
-    let told = |step: &Step| {
-        if !global.json {
-            let (mark, why) = match &step.verdict {
-                Verdict::Holds => ("ok     ", String::new()),
-                Verdict::Skipped(why) => ("skipped", format!(": {why}")),
-                Verdict::Warning(why) => ("warning", format!(": {why}")),
-                Verdict::Broken(why) => ("BROKEN ", format!(": {why}")),
-            };
-            drop(print(&format!("{mark}  {}{why}", step.rule)));
-        }
-    };
     let device = device.map(|index| Device { name: format!("gpu{index}"), index: index.to_owned() });
-    let steps = check(recipe, device.as_ref(), &Value::Object(settings), folder.path(), &mut { told })
+    let steps = check(recipe, device.as_ref(), settings, folder.path(), &mut |step| told(global, step))
         .map_err(EngineError::from)?;
+    sum_up(global, &steps, "docs/generator-protocol.md")
+}
+
+fn sum_up(global: &Global, steps: &[Step], see: &str) -> Result<u8, Diagnostic> {
     if global.json {
         print_json(&steps)?;
     }
@@ -143,9 +158,9 @@ fn try_out(global: &Global, recipe: &Recipe, settings: Option<&str>, device: Opt
         0 => Ok(0),
         n => Err(Diagnostic::failed(
             "generator_check",
-            format!("{n} of the protocol's rules {} not kept", if n == 1 { "is" } else { "are" }),
+            format!("{n} of {} rules {} not kept", steps.len(), if n == 1 { "is" } else { "are" }),
         )
-        .hint("see docs/generator-protocol.md")),
+        .hint(format!("see {see}"))),
     }
 }
 

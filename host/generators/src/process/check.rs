@@ -11,6 +11,7 @@ use crate::error::GeneratorError;
 use crate::generator::{Device, Generator as _, Job, Progress};
 use serde::Serialize;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use travel::{Dims, Place, Rate};
@@ -34,7 +35,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// What the protocol asks, as a sentence.
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
     /// Whether it holds.
     pub verdict: Verdict,
 }
@@ -67,8 +68,8 @@ pub fn check(
     told: &mut dyn FnMut(&Step),
 ) -> Result<Vec<Step>, GeneratorError> {
     let mut steps = Vec::new();
-    let mut tell = |rule, verdict| {
-        let step = Step { rule, verdict };
+    let mut tell = |rule: &'static str, verdict| {
+        let step = Step { rule: rule.into(), verdict };
         told(&step);
         steps.push(step);
     };

@@ -126,9 +126,9 @@ pub(crate) struct Hello {
 }
 
 /// Lengths `step * n + offset`, sizes in multiples.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Lengths {
+pub struct Lengths {
     #[serde(default = "one")]
     step: u32,
     #[serde(default)]
@@ -175,24 +175,39 @@ pub(crate) enum Input {
     Seed,
 }
 
+impl Lengths {
+    /// What is wrong with it, in a sentence.
+    pub(crate) fn fault(&self) -> Option<String> {
+        if self.step == 0 || self.offset >= self.step {
+            return Some(format!("its grid has offset {} and step {}; offset is below step", self.offset, self.step));
+        }
+        if self.min == 0 || self.min > self.max {
+            return Some(format!("its grid allows {} to {} frames", self.min, self.max));
+        }
+        if self.multiple == 0 || self.multiple % 2 == 1 || self.multiple > 256 {
+            return Some(format!("its sizes are multiples of {}; 2 to 256, even, is possible", self.multiple));
+        }
+        if self.anchor_hold == 0 {
+            return Some("its grid has an anchor_hold of 0; a key-frame is held for 1 frame or more".to_owned());
+        }
+        None
+    }
+
+    /// As the domain has it.
+    pub(crate) fn grid(&self, wants_mask: bool) -> Grid {
+        let Self { step, offset, min, max, multiple, anchor_hold } = *self;
+        Grid { step, offset, min, max, dims_multiple: multiple, anchor_hold, wants_mask }
+    }
+}
+
 impl Hello {
     /// What is wrong with it, in a sentence.
     pub(crate) fn fault(&self) -> Option<String> {
-        let grid = self.grid;
         if self.protocol != PROTOCOL {
             return Some(format!("it speaks {}; this host speaks {PROTOCOL}", self.protocol));
         }
-        if grid.step == 0 || grid.offset >= grid.step {
-            return Some(format!("its grid has offset {} and step {}; offset is below step", grid.offset, grid.step));
-        }
-        if grid.min == 0 || grid.min > grid.max {
-            return Some(format!("its grid allows {} to {} frames", grid.min, grid.max));
-        }
-        if grid.multiple == 0 || grid.multiple % 2 == 1 || grid.multiple > 256 {
-            return Some(format!("its sizes are multiples of {}; 2 to 256, even, is possible", grid.multiple));
-        }
-        if grid.anchor_hold == 0 {
-            return Some("its grid has an anchor_hold of 0; a key-frame is held for 1 frame or more".to_owned());
+        if let Some(fault) = self.grid.fault() {
+            return Some(fault);
         }
         if !self.inputs.iter().any(|input| matches!(input, Input::Guide | Input::FirstFrame)) {
             return Some("it reads neither `guide` nor `first_frame`, and so could not know where to begin".to_owned());
@@ -208,7 +223,6 @@ impl Hello {
     }
 
     pub(crate) fn grid(&self) -> Grid {
-        let Lengths { step, offset, min, max, multiple, anchor_hold } = self.grid;
-        Grid { step, offset, min, max, dims_multiple: multiple, anchor_hold, wants_mask: self.reads(Input::Mask) }
+        self.grid.grid(self.reads(Input::Mask))
     }
 }

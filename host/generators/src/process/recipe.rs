@@ -1,11 +1,15 @@
 //! How a program is started, and how much patience it is given.
 
 use super::wan2gp::Wan2gp;
+use super::{Process, Warm};
+use crate::comfyui::{Comfyui, ComfyuiServers};
+use crate::generator::{GPU, Generator};
 use crate::limits;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Variables that every program is given, where the host has them: enough to find programs, homes and words.
@@ -33,12 +37,15 @@ pub struct Recipe {
     /// Wan2GP instead of a command.
     #[serde(default)]
     pub wan2gp: Option<Wan2gp>,
+    /// ComfyUI servers instead of a command.
+    #[serde(default)]
+    pub comfyui: Option<Comfyui>,
     /// Where it runs; the folder of the configuration when missing.
     #[serde(default)]
     pub working_dir: Option<PathBuf>,
-    /// The pool whose slots its tasks compete for.
-    #[serde(default = "gpu")]
-    pub pool: String,
+    /// The pool whose slots its tasks compete for; [`Recipe::pool_of`] says which when missing.
+    #[serde(default)]
+    pub pool: Option<String>,
     /// The model to load, of those that it names; its first when missing.
     #[serde(default)]
     pub model: Option<String>,
@@ -87,8 +94,9 @@ impl Recipe {
         Self {
             command,
             wan2gp: None,
+            comfyui: None,
             working_dir: None,
-            pool: gpu(),
+            pool: None,
             model: None,
             settings: Map::new(),
             env: BTreeMap::new(),
@@ -108,6 +116,12 @@ impl Recipe {
         {
             return Some(fault);
         }
+        if let Some(comfyui) = &mut self.comfyui {
+            if !self.command.is_empty() || self.wan2gp.is_some() {
+                return Some("command, wan2gp and comfyui are three ways to render; choose one".to_owned());
+            }
+            return comfyui.prepare(folder);
+        }
         if self.command.first().is_none_or(String::is_empty) {
             return Some("command is empty; it is a list of a program and its arguments".to_owned());
         }
@@ -120,15 +134,33 @@ impl Recipe {
         None
     }
 
+    /// The pool of the generator of this name: servers have slots of their own, everything else wants a graphics card.
+    #[must_use]
+    pub fn pool_of<'a>(&'a self, name: &'a str) -> &'a str {
+        self.pool.as_deref().unwrap_or(if self.comfyui.is_some() { name } else { GPU })
+    }
+
+    /// The generator; nothing is started or asked yet.
+    #[must_use]
+    pub fn generator(&self, name: &str, warm: &Warm) -> Arc<dyn Generator> {
+        match self.servers(name) {
+            Some(servers) => Arc::new(servers),
+            None => Arc::new(Process::new(name, self.clone(), warm.clone())),
+        }
+    }
+
+    /// The servers, if it is servers that render.
+    #[must_use]
+    pub fn servers(&self, name: &str) -> Option<ComfyuiServers> {
+        let comfyui = self.comfyui.clone()?;
+        ComfyuiServers::new(name, comfyui, self.pool_of(name), self.settings.clone(), self.silence)
+    }
+
     /// The command as people read it: a program that is given as text is left out.
     pub(super) fn shown(&self) -> String {
         let words = self.command.iter().map(|word| if word.contains('\n') { "…" } else { word });
         words.collect::<Vec<_>>().join(" ")
     }
-}
-
-fn gpu() -> String {
-    "gpu".to_owned()
 }
 
 fn start() -> Duration {
