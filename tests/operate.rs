@@ -120,6 +120,29 @@ fn what_is_paused_is_not_started_and_says_so() {
 }
 
 #[test]
+fn a_host_that_ended_or_was_killed_is_known_to_be_gone_at_once() {
+    let desk = Desk::new();
+    submit(&desk, 2, &[]);
+    desk.json(&["queue", "pause", "--pool", "plan"]);
+    let reason = || desk.json(&["tasks", "explain", "1"])["reason"].clone();
+    for end in [
+        |host: Host| host.kill(),
+        |host: Host| {
+            drop({
+                host.signal("TERM");
+                host.end()
+            })
+        },
+    ] {
+        let mut host = Host::start(&desk, &["run"]);
+        assert!(host.wait_for(|e| e["event"] == "started"));
+        assert_eq!(reason(), "pool_paused");
+        end(host);
+        assert_eq!(reason(), "no_host");
+    }
+}
+
+#[test]
 fn events_are_numbered_without_a_gap_and_can_be_followed_to_the_end() {
     let desk = Desk::new();
     submit(&desk, 2, &[]);

@@ -200,6 +200,10 @@ impl Host {
         drop(report);
         drop(hands);
         while reports.recv().await.is_some() {}
+        if let Err(error) = self.ask(move |store| store.retire(worker)).await {
+            // Its lock is free soon, which says the same.
+            tracing::debug!(%error, "the queue was not told that this host has ended");
+        }
         result
     }
 

@@ -91,7 +91,7 @@ pub enum Reason {
         /// The time.
         at: TimestampMs,
     },
-    /// No host gives signs of life.
+    /// No host works on the queue.
     NoHost {
         /// When one did last.
         last_seen_ms_ago: Option<u64>,

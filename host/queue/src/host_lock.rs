@@ -28,16 +28,31 @@ impl HostLock {
         // Not truncated on opening: the text belongs to the holder until the lock is ours.
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(QueueError::Locked { path: database.to_owned(), pid: holder(&mut file) });
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(cause)) => return Err(unusable(cause)),
+                // A host, or somebody who looks for one: that takes microseconds, and lets others look too.
+                Err(TryLockError::WouldBlock) if is_locked(&file).map_err(unusable)? => {
+                    return Err(QueueError::Locked { path: database.to_owned(), pid: holder(&mut file) });
+                }
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
             }
-            Err(TryLockError::Error(cause)) => return Err(unusable(cause)),
         }
         file.set_len(0).map_err(unusable)?;
         writeln!(file, "{}", std::process::id()).map_err(unusable)?;
         Ok(Self { _file: file, path })
+    }
+
+    /// Whether a living process holds the lock of the database at `database`: no clock has a say in it.
+    pub fn is_held(database: &Path) -> Result<bool> {
+        let path = lock_path(database);
+        let looked = match File::open(&path) {
+            Ok(file) => is_locked(&file),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(cause) => Err(cause),
+        };
+        looked.map_err(|cause| QueueError::LockFile { path, cause: Arc::new(cause) })
     }
 
     /// The lock file.
@@ -50,6 +65,15 @@ fn lock_path(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
     PathBuf::from(name)
+}
+
+/// Whether somebody holds the file alone. Looks by a lock that others may have at the same time, given back at once.
+fn is_locked(file: &File) -> std::io::Result<bool> {
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(cause)) => Err(cause),
+    }
 }
 
 /// The text in a lock file that another process holds; only for the message, so a file that
@@ -82,6 +106,30 @@ mod tests {
         drop(first);
         let again = HostLock::acquire(&database).unwrap();
         assert!(again.path().ends_with("sub/queue.db.lock"));
+    }
+
+    #[test]
+    fn who_looks_for_a_host_keeps_none_from_starting() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("queue.db");
+        assert!(!HostLock::is_held(&database).unwrap());
+        assert!(!lock_path(&database).exists(), "looking leaves nothing behind");
+        drop(HostLock::acquire(&database).unwrap());
+        let looking = std::sync::atomic::AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while looking.load(std::sync::atomic::Ordering::Relaxed) {
+                    HostLock::is_held(&database).unwrap();
+                }
+            });
+            for _ in 0..1000 {
+                let lock = HostLock::acquire(&database).unwrap();
+                assert!(HostLock::is_held(&database).unwrap());
+                drop(lock);
+            }
+            looking.store(false, std::sync::atomic::Ordering::Relaxed);
+        });
+        assert!(!HostLock::is_held(&database).unwrap());
     }
 
     #[test]

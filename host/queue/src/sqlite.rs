@@ -42,6 +42,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::completion::{Cancelled, Failed, Failure, Finish, Finished, Recovered, Revived};
 use crate::control::{Explanation, Paused, PrunePolicy, Pruned, Repair, StoreStats};
 use crate::error::{QueueError, Result};
+use crate::host_lock::HostLock;
 use crate::ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerId};
 use crate::limits::MAX_WEIGHT;
 use crate::store::{Store, Trial};
@@ -172,6 +173,11 @@ impl Store for SqliteStore {
         parcel::name("a worker's incarnation", worker.incarnation.as_str())?;
         let capacity = parcel::payload("a worker's capacity", &serde_json::json!(worker.capacity))?;
         self.writer.call(Effect::State, move |tx| claim::register(tx, &worker, &capacity))
+    }
+
+    fn retire(&self, worker: WorkerId) -> Result<()> {
+        self.require(Mode::Work, "taking leave")?;
+        self.writer.call(Effect::State, move |tx| claim::retire(tx, worker))
     }
 
     fn recover(&self, worker: WorkerId) -> Result<Recovered> {
@@ -331,7 +337,8 @@ impl Store for SqliteStore {
     }
 
     fn explain(&self, task: TaskId) -> Result<Explanation> {
-        self.readers.read(|sql| explain::explain(sql, task, self.clock.now()))
+        let host_works = HostLock::is_held(&self.path)?;
+        self.readers.read(|sql| explain::explain(sql, task, host_works, self.clock.now()))
     }
 
     fn repair(&self, trial: Trial) -> Result<Vec<Repair>> {

@@ -34,6 +34,9 @@ pub trait Store: Send + Sync {
     /// Adds a worker. Each start of a process registers anew.
     fn register_worker(&self, worker: NewWorker) -> Result<WorkerId>;
 
+    /// A worker that ends in an orderly way takes its leave: it is not waited for, and claims nothing more.
+    fn retire(&self, worker: WorkerId) -> Result<()>;
+
     /// Takes back everything that workers other than `worker` hold, at once, and lets none of them
     /// claim again. Only for a caller that knows all others to be dead, such as the holder of the
     /// [`crate::HostLock`].
@@ -143,7 +146,7 @@ pub trait Store: Send + Sync {
     /// Pools that were paused.
     fn paused_pools(&self) -> Result<Vec<String>>;
 
-    /// Why a task is where it is.
+    /// Why a task is where it is. Whether a host works is told by its lock where there is one, never by comparing clocks.
     fn explain(&self, task: TaskId) -> Result<Explanation>;
 
     /// Brings counters and states in order with what they count. With [`Trial::Dry`] it only tells what it would do.

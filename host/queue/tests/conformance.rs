@@ -6,13 +6,25 @@ mod suite;
 use std::sync::Arc;
 
 use suite::{Database, graph, leases, operate, share, submission};
-use travel_queue::{Clock, SqliteStore, Store};
+use travel_queue::{Clock, HostLock, SqliteStore, Store};
 
-struct SqliteFile(tempfile::TempDir);
+/// One host after another works on it; the lock goes from each to the next.
+struct SqliteFile {
+    folder: tempfile::TempDir,
+    _lock: HostLock,
+}
+
+impl SqliteFile {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let _lock = HostLock::acquire(&folder.path().join("queue.db")).unwrap();
+        Self { folder, _lock }
+    }
+}
 
 impl Database for SqliteFile {
     fn open(&self, clock: Arc<dyn Clock>) -> Box<dyn Store> {
-        Box::new(SqliteStore::open_for_work(self.0.path().join("queue.db"), clock).unwrap())
+        Box::new(SqliteStore::open_for_work(self.folder.path().join("queue.db"), clock).unwrap())
     }
 }
 
@@ -20,7 +32,7 @@ macro_rules! sqlite {
     ($($part:ident: $($case:ident),+;)+) => {$($(
         #[test]
         fn $case() {
-            $part::$case(&SqliteFile(tempfile::tempdir().unwrap()));
+            $part::$case(&SqliteFile::new());
         }
     )+)+};
 }

@@ -62,6 +62,12 @@ pub(super) fn require_active(tx: &Tx<'_>, worker: WorkerId) -> Outcome<()> {
         .ok_or_else(|| QueueError::UnknownWorker(worker).into())
 }
 
+pub(super) fn retire(tx: &Tx<'_>, worker: WorkerId) -> Outcome<()> {
+    require_active(tx, worker)?;
+    change(tx.sql, "UPDATE worker SET state = 'gone', seen_at = ?2 WHERE id = ?1", params![worker, tx.now])?;
+    Ok(())
+}
+
 pub(super) fn claim(tx: &Tx<'_>, request: &ClaimRequest) -> Outcome<Option<Claimed>> {
     require_active(tx, request.worker)?;
     change(tx.sql, PROMOTE, [tx.now])?;

@@ -11,11 +11,11 @@ use super::read_tasks::view;
 use crate::claim::Capacity;
 use crate::control::{Explanation, OpenParent, Reason};
 use crate::ids::{TaskId, TimestampMs};
-use crate::limits::{EXPLAIN_PARENTS, LEASE, MAX_ROWS};
+use crate::limits::{EXPLAIN_PARENTS, MAX_ROWS};
 use crate::state::TaskState;
 use crate::view::TaskView;
 
-pub(super) fn explain(sql: &Connection, task: TaskId, now: TimestampMs) -> Outcome<Explanation> {
+pub(super) fn explain(sql: &Connection, task: TaskId, host_works: bool, now: TimestampMs) -> Outcome<Explanation> {
     let view = view(sql, task)?;
     let reason = match view.state {
         TaskState::Blocked => parents(sql, &view)?,
@@ -35,7 +35,7 @@ pub(super) fn explain(sql: &Connection, task: TaskId, now: TimestampMs) -> Outco
             max_attempts: view.max_attempts,
             error: view.error.clone(),
         },
-        TaskState::Ready => ready(sql, &view, now)?,
+        TaskState::Ready => ready(sql, &view, host_works, now)?,
         TaskState::Running => running(sql, &view, now)?,
         TaskState::Succeeded | TaskState::Failed | TaskState::Cancelled | TaskState::Skipped => Reason::Over {
             ago_ms: ms(view.finished_at.unwrap_or(now), now),
@@ -73,10 +73,10 @@ struct Lane {
     paused: bool,
 }
 
-fn ready(sql: &Connection, view: &TaskView, now: TimestampMs) -> Outcome<Reason> {
+fn ready(sql: &Connection, view: &TaskView, host_works: bool, now: TimestampMs) -> Outcome<Reason> {
     let pool = view.pool.clone();
-    let (offered, last_seen) = offers(sql, now)?;
-    if offered.is_empty() {
+    let (offered, last_seen) = offers(sql)?;
+    if !host_works || offered.is_empty() {
         return Ok(Reason::NoHost { last_seen_ms_ago: last_seen.map(|at| ms(at, now)) });
     }
     let Some(places) = offered.get(&pool).copied().filter(|n| *n > 0) else {
@@ -124,15 +124,15 @@ fn ready(sql: &Connection, view: &TaskView, now: TimestampMs) -> Outcome<Reason>
     Ok(Reason::InLine { pool, ahead, other_tenants, running, places })
 }
 
-/// Places of each pool over all workers that gave a sign of life within a lease; and when any worker did last.
-fn offers(sql: &Connection, now: TimestampMs) -> Outcome<(BTreeMap<String, u32>, Option<TimestampMs>)> {
+/// Places of each pool over all workers that have not left; and when any worker gave a sign of life last.
+fn offers(sql: &Connection) -> Outcome<(BTreeMap<String, u32>, Option<TimestampMs>)> {
     let workers =
         all(sql, "SELECT capacity, seen_at, state = 'active' FROM worker ORDER BY id DESC LIMIT 100", [], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, TimestampMs>(1)?, row.get::<_, bool>(2)?))
         })?;
     let mut places = BTreeMap::new();
-    for (capacity, seen_at, active) in &workers {
-        if !active || seen_at.until(now) > LEASE {
+    for (capacity, _, active) in &workers {
+        if !active {
             continue;
         }
         // What a worker of an earlier version wrote of itself is no reason to fail; it is gone at the next start.

@@ -205,12 +205,16 @@ pub(crate) fn every_task_can_say_why_it_is_where_it_is(database: &dyn Database) 
     assert_eq!(says("s4"), format!("run {run} was paused 7s ago; `runs resume {run}` lets it go on"));
     bench.store.resume_run(run).unwrap();
     assert!(says("s0").starts_with("it ended 11s ago"), "{}", says("s0"));
+    bench.pass(3600);
+    assert!(says("s4").starts_with("0 of 1 places"), "a clock that ran away ends no host: {}", says("s4"));
+    bench.store.retire(bench.worker).unwrap();
     bench.pass(60);
     assert!(
-        says("s4").starts_with("no host works on this queue, the last gave a sign of life 1m 7s ago"),
+        says("s4").starts_with("no host works on this queue, the last gave a sign of life 1m ago"),
         "{}",
         says("s4")
     );
+    assert_eq!(bench.store.retire(bench.worker).unwrap_err().code(), "queue_unknown_worker", "it has left already");
     bench.sound();
 }
 
