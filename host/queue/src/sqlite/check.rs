@@ -19,6 +19,13 @@ pub(super) const RULES: &[(&str, &str)] = &[
           WHERE t.pending_deps <> t.open OR t.pending_deps = 0",
     ),
     (
+        "no_hope",
+        "SELECT format('task %d is %s, and needs the result of task %d, which is %s', c.id, c.state, p.id, p.state)
+           FROM task c JOIN task_dep d ON d.child_id = c.id JOIN task p ON p.id = d.parent_id
+          WHERE c.state IN ('blocked', 'scheduled', 'paused', 'ready') AND c.on_dep_failure = 'skip'
+            AND p.state IN ('failed', 'cancelled', 'skipped')",
+    ),
+    (
         "lane_counters",
         "SELECT format('lane %s of tenant %d counts %d ready and %d running, and has %d and %d',
                        pool, tenant_id, sum(lr), sum(lu), sum(tr), sum(tu))

@@ -10,6 +10,8 @@ use super::writer::{Effect, Writer};
 use super::{SqliteStore, check, claim, connection, recover, repair, submit};
 use crate::clock::SystemClock;
 use crate::error::QueueError;
+use crate::ids::Seq;
+use crate::state::{EventKind, OnDepFailure, RunState, TaskState};
 use crate::store::{Store, Trial};
 use crate::submission::{NewRun, NewTask};
 use crate::view::RunFilter;
@@ -192,6 +194,32 @@ fn what_is_broken_is_found_and_what_can_be_derived_is_mended() {
         assert_eq!(store.check().unwrap(), [], "{rule}");
     }
     assert!(repair::REPAIRS.iter().all(|(rule, _)| check::RULES.iter().any(|(known, _)| known == rule)));
+}
+
+/// A child whose parent failed behind its back is skipped like every other, and does not run without what it needs; one
+/// that runs in spite of failed parents does.
+#[test]
+fn a_repair_skips_what_needs_a_result_that_will_not_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("queue.db"));
+    let task = |name: &str| NewTask::new(name, "k", "gpu", json!(null));
+    let cleanup = NewTask { on_dep_failure: OnDepFailure::Run, ..task("cleanup").after("b") };
+    let chain = run(1).task(task("b").after("a")).task(task("c").after("b")).task(cleanup);
+    let run = store.submit(chain).unwrap().run;
+    let break_it = "UPDATE task SET state = 'failed', finished_at = 5 WHERE name = 'a'";
+    store.writer.call(Effect::State, move |tx| Ok(tx.sql.execute_batch(break_it)?)).unwrap();
+    assert!(store.check().unwrap().iter().any(|finding| finding.rule == "no_hope"));
+    store.repair(Trial::Real).unwrap();
+    assert_eq!(store.check().unwrap(), []);
+    let states: Vec<TaskState> = store.tasks(run).unwrap().iter().map(|task| task.state).collect();
+    assert_eq!(states, [TaskState::Failed, TaskState::Skipped, TaskState::Skipped, TaskState::Ready]);
+
+    let end_it = "UPDATE task SET state = 'cancelled', finished_at = 6 WHERE name = 'cleanup'";
+    store.writer.call(Effect::State, move |tx| Ok(tx.sql.execute_batch(end_it)?)).unwrap();
+    store.repair(Trial::Real).unwrap();
+    assert_eq!(store.run(&run.into()).unwrap().state, RunState::Failed);
+    let ends = store.events(run, Seq(0), 100).unwrap().into_iter().filter(|e| e.kind == EventKind::RunFailed).count();
+    assert_eq!(ends, 1, "who follows the run is told of its end");
 }
 
 #[test]
