@@ -45,6 +45,21 @@ fn a_cancelled_run_stops_while_it_works_and_can_be_set_going_again() {
 }
 
 #[test]
+fn the_end_of_a_run_is_told_once_also_when_nothing_of_it_runs() {
+    let desk = Desk::new();
+    submit(&desk, 3, &[]);
+    desk.json(&["queue", "pause", "--pool", "cpu"]);
+    let mut host = Host::start(&desk, &["run"]);
+    assert!(host.wait_for(|e| e["event"] == "task-succeeded" && e["name"] == "orchestrator"));
+    assert_eq!(state(&desk, "trip", "segment-00"), "ready");
+    desk.json(&["runs", "cancel", "trip"]);
+    assert!(host.wait_for(|e| e["event"] == "run-finished" && e["state"] == "cancelled"));
+    host.signal("TERM");
+    assert!(!host.wait_for(|e| e["event"] == "run-finished"), "told twice");
+    assert_eq!(host.end(), Some(0));
+}
+
+#[test]
 fn the_second_signal_hands_back_what_runs() {
     let desk = Desk::new();
     submit(&desk, 3, &["--segment-frames", "60000"]);

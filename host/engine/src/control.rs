@@ -21,7 +21,7 @@ const DEADLINE: u8 = 4;
 pub enum Stop {
     /// It was cancelled, or its run was.
     Cancel,
-    /// The host stops; the task goes back to the queue.
+    /// The host stops, or cannot reach the queue; the task goes back to the queue.
     Release,
     /// Somebody else has it now.
     Lost,

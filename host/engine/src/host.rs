@@ -12,7 +12,7 @@ use crate::observer::{HostEvent, Observer};
 use crate::settle;
 use crate::slots::{Place, Slots};
 use crate::workshop::Workshop;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -20,8 +20,8 @@ use tokio::sync::{mpsc, watch};
 use travel_generators::Device;
 use travel_queue::limits::{HEARTBEAT, SELF_FENCE};
 use travel_queue::{
-    Beat, BeatAnswer, ClaimRequest, Claimed, Incarnation, LeaseToken, NewWorker, QueueError, RunId, RunState, Store,
-    TaskId, TimestampMs, WorkerId,
+    Beat, BeatAnswer, ClaimRequest, Claimed, Incarnation, LeaseToken, NewWorker, QueueError, RunId, RunState, RunView,
+    Store, TaskId, TimestampMs, WorkerId,
 };
 
 /// When a host ends by itself.
@@ -56,6 +56,7 @@ pub struct Host {
 }
 
 struct Running {
+    run: RunId,
     control: Arc<Control>,
     token: LeaseToken,
     /// How long it may take; and until when, once it has its place.
@@ -97,6 +98,8 @@ struct Hands {
     worker: WorkerId,
     slots: Slots,
     running: HashMap<TaskId, Running>,
+    /// Runs that tasks were claimed of and whose end was not told yet.
+    open: BTreeSet<RunId>,
 }
 
 /// What a task's thread reports.
@@ -120,7 +123,7 @@ impl Host {
     pub async fn work(&self, until: Until, mut shutdown: watch::Receiver<Shutdown>) -> Result<(), EngineError> {
         let slots = Slots::new(self.places.clone());
         let worker = self.begin(&slots).await?;
-        let mut hands = Hands { worker, slots, running: HashMap::new() };
+        let mut hands = Hands { worker, slots, running: HashMap::new(), open: BTreeSet::new() };
         let mut changes = self.store.subscribe();
         let (report, mut reports) = mpsc::unbounded_channel();
         let mut told = Shutdown::No;
@@ -131,6 +134,7 @@ impl Host {
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let result = loop {
             changes.mark_unchanged();
+            self.tell_ended(&mut hands).await;
             let mut due = None;
             if told == Shutdown::No {
                 match self.fill(&mut hands, &fence, &report).await {
@@ -198,8 +202,11 @@ impl Host {
         guard.abort();
         hands.running.values().for_each(|r| r.control.stop(Stop::Release));
         drop(report);
-        drop(hands);
-        while reports.recv().await.is_some() {}
+        while let Some(told) = reports.recv().await {
+            // What the queue was not told of stays this worker's, and is taken up again by the next.
+            drop(hands.take_report(told));
+        }
+        self.tell_ended(&mut hands).await;
         if let Err(error) = self.ask(move |store| store.retire(worker)).await {
             // Its lock is free soon, which says the same.
             tracing::debug!(%error, "the queue was not told that this host has ended");
@@ -238,18 +245,19 @@ impl Host {
                 let request =
                     ClaimRequest { worker: hands.worker, pools: wish.pools.clone(), affinity: wish.affinity.clone() };
                 let Some(claimed) = self.ask(move |store| store.claim(request)).await? else { continue };
-                let (task, token) = (claimed.task, claimed.token);
+                let (run, task, token) = (claimed.run, claimed.task, claimed.token);
                 let patience = claimed.deadline;
                 let affinity = claimed.affinity.clone();
                 let may_run = hands.slots.take(wish.place, task, &claimed.pool, affinity.as_deref());
                 let device = self.places.get(wish.place).and_then(Place::device);
                 let control = self.start(claimed, device, report.clone())?;
                 fence.hold(&control);
-                let mut held = Running { control, token, patience, deadline: None };
+                let mut held = Running { run, control, token, patience, deadline: None };
                 if may_run {
                     held.let_run();
                 }
                 hands.running.insert(task, held);
+                hands.open.insert(run);
                 // What one place has taken changes what others should ask for.
                 continue 'again;
             }
@@ -313,6 +321,36 @@ impl Host {
             }
             // The heartbeat tells the same, a little later.
             Err(e) => tracing::debug!(error = %e, "the queue was not asked for cancellations"),
+        }
+    }
+
+    /// Tells of runs that are over, whoever ended them: the last task, or an operator while nothing of them ran. A run that
+    /// has a task here is told of after that task.
+    async fn tell_ended(&self, hands: &mut Hands) {
+        let busy: BTreeSet<RunId> = hands.running.values().map(|held| held.run).collect();
+        let idle: Vec<RunId> = hands.open.difference(&busy).copied().collect();
+        if idle.is_empty() {
+            return;
+        }
+        let ended = move |store: &dyn Store| -> Result<Vec<(RunId, Option<RunView>)>, QueueError> {
+            let view = |run: RunId| match store.run(&run.into()) {
+                Ok(view) => Ok((run, Some(view))),
+                // Pruned as soon as it was over.
+                Err(QueueError::UnknownRun(_)) => Ok((run, None)),
+                Err(e) => Err(e),
+            };
+            store.ended(&idle)?.into_iter().map(view).collect()
+        };
+        match self.ask(ended).await {
+            Ok(ended) => {
+                for (run, view) in ended {
+                    hands.open.remove(&run);
+                    let Some(RunView { state, output, error, .. }) = view else { continue };
+                    self.observer.tell(&HostEvent::RunFinished { run, state, output, error });
+                }
+            }
+            // Told at the next change, or by the next heartbeat's turn.
+            Err(e) => tracing::debug!(error = %e, "the queue was not asked for runs that are over"),
         }
     }
 

@@ -76,7 +76,7 @@ pub enum HostEvent {
         /// Its name in the run.
         name: String,
     },
-    /// A task was handed back unfinished, because the host stops.
+    /// A task was handed back unfinished, because the host stops or could not reach the queue for too long.
     TaskReleased {
         /// Its run.
         run: RunId,
@@ -85,7 +85,7 @@ pub enum HostEvent {
         /// Its name in the run.
         name: String,
     },
-    /// A run is over.
+    /// A run that this host worked on is over: told once, after its last task, whoever ended it.
     RunFinished {
         /// Which.
         run: RunId,

@@ -9,7 +9,7 @@ use crate::workshop::Workshop;
 use std::hash::{BuildHasher as _, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use travel_queue::{Claimed, Failure, Finish, QueueError, Retry, RunState, Store, TaskState, backoff};
+use travel_queue::{Claimed, Failure, Finish, QueueError, Retry, Store, TaskState, backoff};
 
 /// Runs a task and settles it. An error means that the queue could not be told: the task is still this worker's, and
 /// the next start takes it up again.
@@ -21,13 +21,7 @@ pub(crate) fn run(
     observer: &dyn Observer,
 ) -> Result<(), QueueError> {
     let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
-    observer.tell(&HostEvent::TaskStarted {
-        run,
-        task,
-        name: name.clone(),
-        kind: claimed.kind.clone(),
-        attempt: claimed.attempt,
-    });
+    observer.tell(&HostEvent::TaskStarted { run, task, name, kind: claimed.kind.clone(), attempt: claimed.attempt });
     let handled = catch_unwind(AssertUnwindSafe(|| handle(claimed, shop, control)))
         .unwrap_or_else(|panic| Err(EngineError::Crashed(words(panic.as_ref()))));
     let settled = match (handled, control.stopped()) {
@@ -38,40 +32,21 @@ pub(crate) fn run(
             }
             settled => settled,
         },
-        (Err(_), Some(Stop::Lost)) => Ok(RunState::Active),
+        (Err(_), Some(Stop::Lost)) => Ok(()),
         (Err(e), Some(Stop::Deadline)) if e.is_cancelled() => {
             let e = EngineError::Deadline { after: claimed.deadline.unwrap_or_default() };
             fail(claimed, &e, store, control, observer)
         }
-        (Err(e), Some(Stop::Release)) if e.is_cancelled() => patiently(control, || store.release(task, claimed.token))
-            .map(|()| {
-                observer.tell(&HostEvent::TaskReleased { run, task, name: name.clone() });
-                RunState::Active
-            }),
+        (Err(e), Some(Stop::Release)) if e.is_cancelled() => release(claimed, store, control, observer),
         (Err(e), _) => fail(claimed, &e, store, control, observer),
     };
-    let run_state = match settled {
+    match settled {
         Err(e) if e.is_stale() => {
             tracing::warn!(task = %task, error = %e, "somebody else has the task; this result is dropped");
-            return Ok(());
+            Ok(())
         }
-        settled => settled?,
-    };
-    if run_state != RunState::Active {
-        match store.run(&run.into()) {
-            Ok(view) => {
-                observer.tell(&HostEvent::RunFinished {
-                    run,
-                    state: view.state,
-                    output: view.output,
-                    error: view.error,
-                });
-            }
-            // It is settled; perhaps somebody has pruned it already.
-            Err(e) => tracing::warn!(%run, error = %e, "the end of a run cannot be told"),
-        }
+        settled => settled,
     }
-    Ok(())
 }
 
 fn succeed(
@@ -80,7 +55,7 @@ fn succeed(
     store: &dyn Store,
     control: &Control,
     observer: &dyn Observer,
-) -> Result<RunState, QueueError> {
+) -> Result<(), QueueError> {
     let mut artifacts = done.made;
     artifacts.extend(control.kept());
     let finish = Finish {
@@ -92,12 +67,22 @@ fn succeed(
     let finished = patiently(control, || store.succeed(finish.clone()))?;
     if finished.state == TaskState::Cancelled {
         tell_cancelled(claimed, observer);
-        return Ok(finished.run_state);
+        return Ok(());
     }
     let emitted = finished.emitted.into_iter().map(|e| e.name).collect();
     let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
     observer.tell(&HostEvent::TaskSucceeded { run, task, name, emitted });
-    Ok(finished.run_state)
+    Ok(())
+}
+
+fn release(claimed: &Claimed, store: &dyn Store, control: &Control, observer: &dyn Observer) -> Result<(), QueueError> {
+    if patiently(control, || store.release(claimed.task, claimed.token))? == TaskState::Cancelled {
+        tell_cancelled(claimed, observer);
+        return Ok(());
+    }
+    let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
+    observer.tell(&HostEvent::TaskReleased { run, task, name });
+    Ok(())
 }
 
 fn fail(
@@ -106,7 +91,7 @@ fn fail(
     store: &dyn Store,
     control: &Control,
     observer: &dyn Observer,
-) -> Result<RunState, QueueError> {
+) -> Result<(), QueueError> {
     let text = error.with_causes_and_hint();
     let retry = if error.is_retryable() { Retry::After(backoff(claimed.attempt, chance())) } else { Retry::Never };
     let failure = Failure {
@@ -120,7 +105,7 @@ fn fail(
     let failed = patiently(control, || store.fail(failure.clone()))?;
     if failed.state == TaskState::Cancelled {
         tell_cancelled(claimed, observer);
-        return Ok(failed.run_state);
+        return Ok(());
     }
     observer.tell(&HostEvent::TaskFailed {
         run: claimed.run,
@@ -130,7 +115,7 @@ fn fail(
         error: text,
         retrying: !failed.state.is_final(),
     });
-    Ok(failed.run_state)
+    Ok(())
 }
 
 fn tell_cancelled(claimed: &Claimed, observer: &dyn Observer) {

@@ -45,6 +45,7 @@ use crate::error::{QueueError, Result};
 use crate::host_lock::HostLock;
 use crate::ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerId};
 use crate::limits::MAX_WEIGHT;
+use crate::state::TaskState;
 use crate::store::{Store, Trial};
 use crate::submission::{LaneSettings, NewRun, Submitted};
 use crate::view::{ArtifactRef, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};
@@ -226,7 +227,7 @@ impl Store for SqliteStore {
         self.writer.call(Effect::State, move |tx| finish::fail(tx, &failure))
     }
 
-    fn release(&self, task: TaskId, token: LeaseToken) -> Result<()> {
+    fn release(&self, task: TaskId, token: LeaseToken) -> Result<TaskState> {
         self.require(Mode::Work, "releasing a task")?;
         self.writer.call(Effect::State, move |tx| finish::release(tx, task, token))
     }
@@ -270,6 +271,10 @@ impl Store for SqliteStore {
 
     fn stopping(&self, worker: WorkerId) -> Result<Vec<TaskId>> {
         self.readers.read(|sql| claim::stopping(sql, worker))
+    }
+
+    fn ended(&self, runs: &[RunId]) -> Result<Vec<RunId>> {
+        self.readers.read(|sql| read_runs::ended(sql, runs))
     }
 
     fn waiting(&self, pools: &[String]) -> Result<Vec<Option<TimestampMs>>> {

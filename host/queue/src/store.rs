@@ -13,6 +13,7 @@ use crate::completion::{Cancelled, Failed, Failure, Finish, Finished, Recovered,
 use crate::control::{Explanation, Paused, PrunePolicy, Pruned, Repair, StoreStats};
 use crate::error::Result;
 use crate::ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerId};
+use crate::state::TaskState;
 use crate::submission::{LaneSettings, NewRun, Submitted};
 use crate::view::{ArtifactRef, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};
 
@@ -41,11 +42,12 @@ pub trait Store: Send + Sync {
     /// claim again. Only for a caller that knows all others to be dead, such as the holder of the
     /// [`crate::HostLock`].
     ///
-    /// A lost attempt is not a failed one: it adds to the task's `lost`, not to its `failures`, and
+    /// An attempt lost so is not a failed one: it adds to the task's `lost`, not to its `failures`, and
     /// after [`crate::limits::MAX_LOST`] the task is given up as poison.
     fn recover(&self, worker: WorkerId) -> Result<Recovered>;
 
-    /// Takes back every task whose lease has run out, likewise.
+    /// Takes back every task whose lease has run out. That its worker could not renew is no fault of the task and is not
+    /// counted against it.
     fn expire_leases(&self) -> Result<Recovered>;
 
     /// Gives the next task to a worker: from the first pool that has one, of the tenant that is
@@ -70,9 +72,9 @@ pub trait Store: Send + Sync {
     /// without it), or, when its run was cancelled, cancelled. Stale like [`Store::succeed`].
     fn fail(&self, failure: Failure) -> Result<Failed>;
 
-    /// Hands a running task back as ready (or cancelled, when its run was cancelled); counts as
-    /// no attempt. Answers with an error like [`Store::succeed`] when stale.
-    fn release(&self, task: TaskId, token: LeaseToken) -> Result<()>;
+    /// Hands a running task back; counts as no attempt. What it is then: ready, or paused or blocked with its run, or
+    /// cancelled when it or its run was. Stale like [`Store::succeed`].
+    fn release(&self, task: TaskId, token: LeaseToken) -> Result<TaskState>;
 
     /// Cancels what has not started and asks what runs to stop. Cancelling a run that is over
     /// changes nothing.
@@ -101,6 +103,9 @@ pub trait Store: Send + Sync {
     /// Of the tasks that a worker runs, those that were asked to stop: what it asks when the queue has changed, so that
     /// nobody waits for a heartbeat.
     fn stopping(&self, worker: WorkerId) -> Result<Vec<TaskId>>;
+
+    /// Of some runs, those that are over or were forgotten.
+    fn ended(&self, runs: &[RunId]) -> Result<Vec<RunId>>;
 
     /// For each pool, since when the longest waiting of its lanes' next tasks waits; `None` when nothing there may start.
     fn waiting(&self, pools: &[String]) -> Result<Vec<Option<TimestampMs>>>;

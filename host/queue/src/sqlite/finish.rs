@@ -131,20 +131,21 @@ pub(super) fn begin_work(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcom
     Ok(())
 }
 
-pub(super) fn release(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcome<()> {
+pub(super) fn release(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcome<TaskState> {
     let held = fence(tx, task, token)?;
     if held.cancelled {
         close_cancelled(tx, &held)?;
-        return Ok(());
+        return Ok(TaskState::Cancelled);
     }
     end_attempt(tx, &held, AttemptOutcome::Released, None)?;
-    back_to_ready(tx, &held)?;
-    event(tx, held.run, Some(held.task), EventKind::TaskReleased, &Value::Null)
+    let state = back_to_ready(tx, &held)?;
+    event(tx, held.run, Some(held.task), EventKind::TaskReleased, &Value::Null)?;
+    Ok(state)
 }
 
 /// Puts a running task back in the line, at the place that it had.
-pub(super) fn back_to_ready(tx: &Tx<'_>, held: &Held) -> Outcome<()> {
-    put_back(tx, held, TaskState::Ready, held.ready_at, None).map(|_| ())
+pub(super) fn back_to_ready(tx: &Tx<'_>, held: &Held) -> Outcome<TaskState> {
+    put_back(tx, held, TaskState::Ready, held.ready_at, None)
 }
 
 /// Makes a running task wait again. A retry of its run may have opened a failed parent while it

@@ -48,6 +48,18 @@ pub(super) fn run(sql: &Connection, key: &RunKey) -> Outcome<RunView> {
     found.ok_or_else(|| QueueError::UnknownRun(key.to_string()).into())
 }
 
+/// Of some runs, those that are over or not there any more.
+pub(super) fn ended(sql: &Connection, runs: &[RunId]) -> Outcome<Vec<RunId>> {
+    let mut ended = Vec::new();
+    for run in runs {
+        let query = "SELECT 1 FROM run WHERE id = ?1 AND finished_at IS NULL";
+        if first(sql, query, [run], |_| Ok(()))?.is_none() {
+            ended.push(*run);
+        }
+    }
+    Ok(ended)
+}
+
 fn run_view(row: &Row<'_>) -> Outcome<RunView> {
     let id: RunId = row.get(0)?;
     let state: String = row.get(4)?;

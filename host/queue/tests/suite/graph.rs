@@ -157,8 +157,12 @@ pub(crate) fn a_cancelled_task_may_also_fail_or_be_released(database: &dyn Datab
     let (a, b) = (bench.take("a"), bench.take("b"));
     bench.store.cancel_run(run).unwrap();
     assert_eq!(bench.fail(&a, LATER).state, TaskState::Cancelled);
-    bench.store.release(b.task, b.token).unwrap();
+    assert!(bench.store.ended(&[run]).unwrap().is_empty());
+    assert_eq!(bench.store.release(b.task, b.token).unwrap(), TaskState::Cancelled);
+    assert_eq!(bench.store.ended(&[run, RunId(99)]).unwrap(), [run, RunId(99)]);
     assert_eq!(bench.state(run, "b"), TaskState::Cancelled);
+    let kinds = bench.kinds(run);
+    assert_eq!(kinds.iter().filter(|kind| **kind == EventKind::RunCancelled).count(), 1, "{kinds:?}");
     assert_eq!(bench.run(run).state, RunState::Cancelled);
     bench.sound();
 }
