@@ -418,7 +418,8 @@ impl Host {
 }
 
 /// Stops everything when the queue was not reached for so long that somebody else may begin the same work: also while a
-/// question to it hangs, as on a disk that does not answer.
+/// question to it hangs, as on a disk that does not answer. What was stopped is handed back once the queue answers, and
+/// counts as no attempt; should somebody else have it by then, its token is stale and nothing happens.
 struct Fence {
     renewed: Mutex<Instant>,
     held: Mutex<Vec<Weak<Control>>>,
@@ -443,9 +444,9 @@ impl Fence {
         loop {
             let falls = *fence.renewed.lock().unwrap_or_else(PoisonError::into_inner) + SELF_FENCE;
             if falls <= Instant::now() {
-                tracing::error!("the queue was not reached for {SELF_FENCE:?}; what runs is stopped");
+                tracing::error!("the queue was not reached for {SELF_FENCE:?}; what runs is stopped and handed back");
                 let held = fence.held.lock().unwrap_or_else(PoisonError::into_inner).split_off(0);
-                held.iter().filter_map(Weak::upgrade).for_each(|control| control.stop(Stop::Lost));
+                held.iter().filter_map(Weak::upgrade).for_each(|control| control.stop(Stop::Release));
                 fence.renew();
             } else {
                 tokio::time::sleep_until(falls.into()).await;

@@ -109,7 +109,7 @@ pub struct Claimed {
     pub attempt: u32,
     /// The attempt after whose failure the task is given up.
     pub max_attempts: u32,
-    /// Times that a worker vanished with it.
+    /// Times that a worker died with it.
     pub lost: u32,
     /// Until when the claim holds without a heartbeat.
     pub lease_until: TimestampMs,

@@ -12,7 +12,7 @@ pub const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long a worker may go on without a successful heartbeat; shorter than [`LEASE`].
 pub const SELF_FENCE: Duration = Duration::from_secs(20);
 
-/// After so many vanished workers a task is taken for poison and failed: it probably kills them.
+/// After so many workers that died with it a task is taken for poison and failed: it probably kills them.
 pub const MAX_LOST: u32 = 3;
 
 /// Attempts that may fail before a task is given up, unless the task says otherwise.

@@ -115,7 +115,7 @@ pub struct TaskView {
     pub failures: u32,
     /// Failures after which it is given up.
     pub max_attempts: u32,
-    /// Times that a worker vanished with it.
+    /// Times that a worker died with it.
     pub lost: u32,
     /// The newest token.
     pub token: LeaseToken,

@@ -58,6 +58,7 @@ sqlite! {
         a_stale_answer_changes_nothing,
         a_dead_host_costs_no_attempt,
         a_task_that_loses_three_workers_is_poison,
+        only_workers_that_died_make_a_task_poison,
         a_task_of_a_cancelled_run_is_not_started_again,
         heartbeats_keep_a_lease_and_silence_ends_it,
         a_failed_attempt_is_made_again_when_its_time_has_come,

@@ -308,14 +308,14 @@ impl Walk {
             Step::Restart => {
                 (self.store, self.worker) = open(&self.path, &self.clock);
                 let recovered = self.store.recover(self.worker).unwrap();
-                let lost = self.lose(recovered);
+                let lost = self.take_back(recovered, Reference::lose);
                 assert!(self.held.is_empty(), "{lost:?} were taken back, {:?} were not", self.held.len());
             }
             Step::Pass { seconds } => {
                 self.clock.advance(Duration::from_secs(seconds.into()));
                 self.reference.now = self.clock.now();
                 let recovered = self.store.expire_leases().unwrap();
-                self.lose(recovered);
+                self.take_back(recovered, Reference::expire);
             }
             Step::Jump { back } => {
                 let hour = if back { -3_600_000 } else { 3_600_000 };
@@ -347,10 +347,10 @@ impl Walk {
     }
 
     /// What the store took back is no longer held, and stands where the reference says.
-    fn lose(&mut self, recovered: Recovered) -> Vec<TaskId> {
+    fn take_back(&mut self, recovered: Recovered, how: fn(&mut Reference, TaskId)) -> Vec<TaskId> {
         let lost = [recovered.requeued, recovered.poisoned, recovered.cancelled].concat();
         for task in &lost {
-            self.reference.lose(*task);
+            how(&mut self.reference, *task);
             let index = self.held.iter().position(|held| held.task == *task).unwrap();
             self.old.push(self.held.remove(index));
         }

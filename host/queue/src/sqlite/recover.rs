@@ -22,17 +22,35 @@ pub(super) fn recover(tx: &Tx<'_>, worker: WorkerId) -> Outcome<Recovered> {
     require_active(tx, worker)?;
     change(tx.sql, "UPDATE worker SET state = 'gone' WHERE id <> ?1 AND state = 'active'", [worker])?;
     let held = held_tasks(tx, HELD_BY_OTHERS, [worker])?;
-    take_back(tx, held, "its worker process ended without a word")
+    take_back(tx, held, Loss::Death)
 }
 
 /// Takes back all whose lease is over.
 pub(super) fn expire_leases(tx: &Tx<'_>) -> Outcome<Recovered> {
     let held = held_tasks(tx, LEASE_OVER, [tx.now])?;
-    take_back(tx, held, "its worker gave no sign of life until the lease was over")
+    take_back(tx, held, Loss::Silence)
 }
 
-fn take_back(tx: &Tx<'_>, tasks: Vec<Held>, why: &str) -> Outcome<Recovered> {
-    let mut recovered = Recovered::default();
+/// How a worker was lost.
+#[derive(Clone, Copy)]
+enum Loss {
+    /// Its process has ended: perhaps it was the task that killed it.
+    Death,
+    /// It could not renew, as on a disk that hangs: no task does that.
+    Silence,
+}
+
+impl Loss {
+    const fn why(self) -> &'static str {
+        match self {
+            Self::Death => "its worker process ended without a word",
+            Self::Silence => "its worker gave no sign of life until the lease was over",
+        }
+    }
+}
+
+fn take_back(tx: &Tx<'_>, tasks: Vec<Held>, loss: Loss) -> Outcome<Recovered> {
+    let (mut recovered, why) = (Recovered::default(), loss.why());
     for held in tasks {
         if held.cancelled {
             close_cancelled(tx, &held)?;
@@ -40,7 +58,10 @@ fn take_back(tx: &Tx<'_>, tasks: Vec<Held>, why: &str) -> Outcome<Recovered> {
             continue;
         }
         end_attempt(tx, &held, AttemptOutcome::Lost, Some(why))?;
-        let lost = held.lost.saturating_add(1);
+        let lost = match loss {
+            Loss::Death => held.lost.saturating_add(1),
+            Loss::Silence => held.lost,
+        };
         change(tx.sql, "UPDATE task SET lost = ?2 WHERE id = ?1", params![held.task, lost])?;
         event(tx, held.run, Some(held.task), EventKind::TaskLost, &json!({"lost": lost, "why": why}))?;
         if lost < MAX_LOST {

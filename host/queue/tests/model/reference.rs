@@ -188,6 +188,12 @@ impl Reference {
         }
     }
 
+    /// Its lease has run out: nobody died of it.
+    pub(crate) fn expire(&mut self, task: TaskId) {
+        self.release(task);
+    }
+
+    /// Its worker died.
     pub(crate) fn lose(&mut self, task: TaskId) {
         if self.tasks[&task].cancelling {
             return self.end(task, TaskState::Cancelled);
