@@ -244,12 +244,13 @@ pub struct Repair {
     pub rows: u32,
 }
 
-/// Which runs are to be forgotten: those that are over, and older than `finished_before`, but for the newest `keep`.
+/// Which runs are to be forgotten: those that are over, and older than `finished_before`, but for each tenant's newest
+/// `keep`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrunePolicy {
     /// Runs that ended before this time.
     pub finished_before: TimestampMs,
-    /// Of those that are over, so many of the newest stay whatever their age.
+    /// So many of the newest of each tenant's runs that are over (and in these `states`) stay whatever their age.
     pub keep: u32,
     /// Only runs that ended so; empty is however they ended.
     pub states: Vec<RunState>,
@@ -268,6 +269,8 @@ pub struct Pruned {
     pub events: u64,
     /// Stored files that no task refers to any more.
     pub artifacts: u64,
+    /// Whether there may be more to forget.
+    pub more: bool,
 }
 
 /// The database's size and place.

@@ -167,6 +167,15 @@ pub enum QueueError {
         #[source]
         cause: Cause,
     },
+    /// A copy of the database cannot be made.
+    #[error("no copy of the queue is made at {}: {cause}", to.display())]
+    Backup {
+        /// Where it should have been.
+        to: PathBuf,
+        /// Why.
+        #[source]
+        cause: Cause,
+    },
     /// Some other kind of file.
     #[error("{} is not a database", .0.display())]
     NotADatabase(PathBuf),
@@ -298,6 +307,7 @@ impl QueueError {
             Self::ReadOnly(_) => "queue_read_only",
             Self::DiskFull(_) => "queue_disk_full",
             Self::Io { .. } => "queue_io",
+            Self::Backup { .. } => "queue_backup",
             Self::NotADatabase(_) => "queue_not_a_database",
             Self::Foreign(_) => "queue_foreign",
             Self::Damaged { .. } => "queue_damaged",

@@ -71,8 +71,11 @@ pub const MAX_ROWS: u32 = 10_000;
 /// Open parents that an explanation names; the rest is counted.
 pub const EXPLAIN_PARENTS: u32 = 3;
 
-/// Runs that one transaction forgets at most: who claims meanwhile waits for no more than these.
-pub const PRUNE_BATCH: u32 = 50;
+/// Rows that one transaction of a clean-up removes, but for a run of more tasks: who claims meanwhile waits for no more.
+pub const PRUNE_ROWS: i64 = 2_000;
+
+/// Rows that go with a task, as a clean-up counts them: itself, its payloads, an attempt, two edges and a file.
+pub const ROWS_OF_A_TASK: i64 = 6;
 
 /// Characters of a name (run, task, tenant, pool, slot, kind).
 pub const MAX_NAME_CHARS: usize = 200;

@@ -3,6 +3,7 @@
 //! One thread writes (`writer`), a few connections read (`readers`). Several processes may have
 //! the file open: one works, others submit and look.
 
+mod backup;
 mod cancel;
 mod check;
 mod claim;
@@ -36,7 +37,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use self::readers::Readers;
-use self::writer::{Effect, Tx, Writer};
+use self::writer::{Effect, Writer};
 use crate::claim::{Beat, BeatAnswer, ClaimRequest, Claimed, NewWorker};
 use crate::clock::{Clock, SystemClock};
 use crate::completion::{Cancelled, Failed, Failure, Finish, Finished, Recovered, Revived};
@@ -149,17 +150,6 @@ fn raise_epoch(connection: &Connection, path: &Path) -> Result<i64> {
     connection
         .query_row("UPDATE meta SET v = v + 1 WHERE k = 'epoch' RETURNING v", [], |row| row.get(0))
         .map_err(|error| fault::translate(error, path))
-}
-
-/// Does the work, and takes it back when it was only to be tried; what it answered stays.
-fn tried<T>(tx: &Tx<'_>, trial: Trial, work: impl FnOnce(&Tx<'_>) -> fault::Outcome<T>) -> fault::Outcome<T> {
-    tx.sql.execute_batch("SAVEPOINT trial")?;
-    let answer = work(tx);
-    tx.sql.execute_batch(match (&answer, trial) {
-        (Ok(_), Trial::Real) => "RELEASE trial",
-        _ => "ROLLBACK TO trial; RELEASE trial",
-    })?;
-    answer
 }
 
 impl Store for SqliteStore {
@@ -347,18 +337,31 @@ impl Store for SqliteStore {
     }
 
     fn repair(&self, trial: Trial) -> Result<Vec<Repair>> {
-        self.require(Mode::Submit, "repairing")?;
-        self.writer.call(Effect::State, move |tx| tried(tx, trial, repair::repair))
+        match trial {
+            Trial::Dry => repair::rehearse(&self.path, self.clock.now()),
+            Trial::Real => {
+                self.require(Mode::Submit, "repairing")?;
+                self.writer.call(Effect::State, repair::repair)
+            }
+        }
     }
 
     fn prune(&self, policy: &PrunePolicy, trial: Trial) -> Result<Pruned> {
+        if trial == Trial::Dry {
+            return self.readers.read(|sql| prune::rehearse(sql, policy));
+        }
         self.require(Mode::Submit, "pruning")?;
-        let policy = policy.clone();
-        self.writer.call(Effect::State, move |tx| prune::prune(tx, &policy, trial))
+        // Looked for by a reader: the writer has only to remove.
+        let due = self.readers.read(|sql| prune::due(sql, policy))?;
+        if due.is_empty() {
+            return Ok(Pruned::default());
+        }
+        let before = policy.finished_before;
+        self.writer.call(Effect::State, move |tx| prune::forget(tx, &due, before))
     }
 
     fn backup(&self, to: &Path) -> Result<()> {
-        prune::backup(&self.path, to)
+        backup::backup(&self.path, to)
     }
 
     fn stats(&self) -> Result<StoreStats> {

@@ -154,11 +154,13 @@ pub trait Store: Send + Sync {
     /// Why a task is where it is. Whether a host works is told by its lock where there is one, never by comparing clocks.
     fn explain(&self, task: TaskId) -> Result<Explanation>;
 
-    /// Brings counters and states in order with what they count. With [`Trial::Dry`] it only tells what it would do.
+    /// Brings counters and states in order with what they count. With [`Trial::Dry`] it only tells what it would do, from one
+    /// moment of the database, and nobody waits for it.
     fn repair(&self, trial: Trial) -> Result<Vec<Repair>>;
 
-    /// Forgets some runs that the policy names; call it until it names none. With [`Trial::Dry`] it only counts all of them
-    /// (but for the files that would be left over).
+    /// Forgets a little of what the policy names; call it while there is [`Pruned::more`], and let others have the database in
+    /// between. With [`Trial::Dry`] it only counts all of it (but for the files that would be left over), and nobody waits
+    /// for it.
     fn prune(&self, policy: &PrunePolicy, trial: Trial) -> Result<Pruned>;
 
     /// Writes a whole copy of one moment of the database to a new file, while others go on.

@@ -85,5 +85,7 @@ sqlite! {
         a_deadline_is_handed_out_with_the_claim,
         every_task_can_say_why_it_is_where_it_is,
         old_runs_are_forgotten_and_live_ones_never,
+        what_is_kept_is_counted_for_each_tenant_and_state,
+        a_clean_up_goes_in_small_steps_and_every_rule_holds_between_them,
         a_sound_queue_has_nothing_to_repair;
 }

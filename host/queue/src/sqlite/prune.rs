@@ -1,93 +1,98 @@
-//! Forgetting runs that are over, and copying the whole database while others work.
+//! Forgetting runs that are over, a few rows at a time, so that a host beside it is never held up for long.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use rusqlite::named_params;
+use rusqlite::{Connection, named_params, params};
 
 use super::columns::{all, change, first};
-use super::connection;
-use super::fault::{Outcome, words};
+use super::fault::Outcome;
+use super::ledger::signed;
 use super::writer::Tx;
 use crate::control::{PrunePolicy, Pruned};
-use crate::error::{QueueError, Result};
-use crate::ids::RunId;
-use crate::limits::PRUNE_BATCH;
-use crate::store::Trial;
+use crate::ids::{ArtifactHash, RunId, TimestampMs};
+use crate::limits::{PRUNE_ROWS, ROWS_OF_A_TASK};
 
-/// Runs that the policy would forget, oldest first, at most a batch.
-const DUE: &str = "SELECT id FROM run
-  WHERE finished_at IS NOT NULL AND finished_at < :before
-    AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
-    AND (:tenant IS NULL OR tenant_id = (SELECT id FROM tenant WHERE name = :tenant))
-    AND id NOT IN (SELECT id FROM run WHERE finished_at IS NOT NULL ORDER BY finished_at DESC, id DESC LIMIT :keep)
-  ORDER BY finished_at, id LIMIT :limit";
+/// Runs that the policy would forget, oldest first. What is kept is counted for each tenant among the runs that the policy
+/// speaks of.
+const DUE: &str = "SELECT id FROM (
+    SELECT id, finished_at, row_number() OVER (PARTITION BY tenant_id ORDER BY finished_at DESC, id DESC) AS place
+      FROM run
+     WHERE finished_at IS NOT NULL
+       AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
+       AND (:tenant IS NULL OR tenant_id = (SELECT id FROM tenant WHERE name = :tenant)))
+  WHERE place > :keep AND finished_at < :before
+  ORDER BY finished_at, id";
 
-/// Forgets at most a batch of runs, so that nobody has to wait long for the writer; call again until none is left. A trial
-/// only counts, all of them.
-pub(super) fn prune(tx: &Tx<'_>, policy: &PrunePolicy, trial: Trial) -> Outcome<Pruned> {
+pub(super) fn due(sql: &Connection, policy: &PrunePolicy) -> Outcome<Vec<RunId>> {
     let states = serde_json::to_string(&policy.states).unwrap_or_else(|_| "[]".to_owned());
-    let runs = all(
-        tx.sql,
-        DUE,
-        named_params! {
-            ":before": policy.finished_before,
-            ":states": states,
-            ":tenant": policy.tenant,
-            ":keep": policy.keep,
-            ":limit": if trial == Trial::Dry { i64::MAX } else { PRUNE_BATCH.into() },
-        },
-        |row| Ok(row.get::<_, RunId>(0)?),
-    )?;
-    let mut pruned = Pruned::default();
-    for run in runs {
-        let count = |query: &str| -> Outcome<u64> {
-            Ok(first(tx.sql, query, [run], |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(0).unsigned_abs())
-        };
-        pruned.tasks += count("SELECT count(*) FROM task WHERE run_id = ?1")?;
-        pruned.events += count("SELECT count(*) FROM event WHERE run_id = ?1")?;
-        if trial == Trial::Real {
-            change(tx.sql, "DELETE FROM run WHERE id = ?1", [run])?;
-        }
-        pruned.runs.push(run);
-    }
-    if trial == Trial::Real && !pruned.runs.is_empty() {
-        let gone = change(
-            tx.sql,
-            "DELETE FROM artifact WHERE NOT EXISTS (SELECT 1 FROM task_artifact t
-               WHERE t.tenant_id = artifact.tenant_id AND t.hash = artifact.hash)",
-            [],
-        )?;
-        pruned.artifacts = gone as u64;
+    let params = named_params! {
+        ":before": policy.finished_before,
+        ":states": states,
+        ":tenant": policy.tenant,
+        ":keep": policy.keep,
+    };
+    all(sql, DUE, params, |row| Ok(row.get(0)?))
+}
+
+/// Counts all that the policy would forget.
+pub(super) fn rehearse(sql: &Connection, policy: &PrunePolicy) -> Outcome<Pruned> {
+    let mut pruned = Pruned { runs: due(sql, policy)?, ..Pruned::default() };
+    for run in &pruned.runs {
+        pruned.tasks += count(sql, "SELECT count(*) FROM task WHERE run_id = ?1", *run)?.unsigned_abs();
+        pruned.events += count(sql, "SELECT count(*) FROM event WHERE run_id = ?1", *run)?.unsigned_abs();
     }
     Ok(pruned)
 }
 
-/// Writes a whole, compact copy of one moment of the database, while others go on writing. Never replaces a file.
-pub(super) fn backup(from: &Path, to: &Path) -> Result<()> {
-    let io = |cause: std::io::Error| QueueError::Io { path: to.to_owned(), cause: Arc::new(cause) };
-    if to.exists() {
-        return Err(io(std::io::Error::new(std::io::ErrorKind::AlreadyExists, "it is there already")));
+/// Forgets some of these runs, unless somebody has set them going again: about [`PRUNE_ROWS`] rows, or one run's tasks.
+pub(super) fn forget(tx: &Tx<'_>, due: &[RunId], before: TimestampMs) -> Outcome<Pruned> {
+    let mut pruned = Pruned { more: true, ..Pruned::default() };
+    let mut rows = 0;
+    for run in due {
+        let query = "SELECT 1 FROM run WHERE id = ?1 AND finished_at < ?2";
+        if first(tx.sql, query, params![run, before], |_| Ok(()))?.is_none() {
+            continue;
+        }
+        // Events go first and the newest first: what is left of them has no gap, should this be all that is done.
+        let events = signed(change(
+            tx.sql,
+            "DELETE FROM event WHERE run_id = ?1 AND seq >= (SELECT next_seq FROM run WHERE id = ?1) - ?2",
+            params![run, PRUNE_ROWS.saturating_sub(rows)],
+        )?);
+        change(tx.sql, "UPDATE run SET next_seq = next_seq - ?2 WHERE id = ?1", params![run, events])?;
+        (pruned.events, rows) = (pruned.events + events.unsigned_abs(), rows + events);
+        // Tasks go with their run in one piece: half a run must not be set going again.
+        let tasks = count(tx.sql, "SELECT count(*) FROM task WHERE run_id = ?1", *run)?;
+        let is_whole = count(tx.sql, "SELECT count(*) FROM event WHERE run_id = ?1", *run)? == 0;
+        if !is_whole || (rows > 0 && rows + tasks * ROWS_OF_A_TASK > PRUNE_ROWS) {
+            break;
+        }
+        pruned.artifacts += forget_tasks(tx, *run)?;
+        (pruned.tasks, rows) = (pruned.tasks + tasks.unsigned_abs(), rows + tasks * ROWS_OF_A_TASK);
+        pruned.runs.push(*run);
     }
-    let unfinished = to.with_extension("partial");
-    if unfinished.exists() {
-        std::fs::remove_file(&unfinished).map_err(io)?;
-    }
-    let copied = copy(from, &unfinished).map_err(|fault| fault.at(to));
-    if let Err(error) = copied {
-        // Half a copy must not be mistaken for one.
-        let _ = std::fs::remove_file(&unfinished);
-        return Err(error);
-    }
-    std::fs::File::open(&unfinished).and_then(|file| file.sync_all()).map_err(io)?;
-    std::fs::rename(&unfinished, to).map_err(io)
+    Ok(pruned)
 }
 
-fn copy(from: &Path, to: &Path) -> Outcome<()> {
-    let Some(target) = to.to_str() else {
-        return Err(QueueError::CannotOpen { path: to.to_owned(), cause: words("its name is not Unicode") }.into());
-    };
-    let connection = connection::open_reader(from)?;
-    connection.execute("VACUUM INTO ?1", [target])?;
-    Ok(())
+/// Removes a run with its tasks, and the files that only they used; how many of those.
+fn forget_tasks(tx: &Tx<'_>, run: RunId) -> Outcome<u64> {
+    let used = all(
+        tx.sql,
+        "SELECT DISTINCT a.tenant_id, a.hash FROM task t JOIN task_artifact a ON a.task_id = t.id WHERE t.run_id = ?1",
+        [run],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, ArtifactHash>(1)?)),
+    )?;
+    change(tx.sql, "DELETE FROM run WHERE id = ?1", [run])?;
+    let mut gone = 0;
+    for (tenant, hash) in used {
+        gone += change(
+            tx.sql,
+            "DELETE FROM artifact WHERE tenant_id = ?1 AND hash = ?2
+                AND NOT EXISTS (SELECT 1 FROM task_artifact t WHERE t.hash = ?2 AND t.tenant_id = ?1)",
+            params![tenant, hash],
+        )? as u64;
+    }
+    Ok(gone)
+}
+
+fn count(sql: &Connection, query: &str, run: RunId) -> Outcome<i64> {
+    Ok(first(sql, query, [run], |row| Ok(row.get(0)?))?.unwrap_or(0))
 }

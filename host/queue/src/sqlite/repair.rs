@@ -1,15 +1,21 @@
 //! Bringing counters and states in order with what they count. Edges, attempts and events are the truth; what can be
 //! derived from them is derived anew. What cannot (a damaged file, a reference to nothing) is left to a backup.
 
-use rusqlite::params;
+use std::path::Path;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, params};
 use serde_json::json;
 
 use super::columns::{all, change, first, task_ids};
+use super::connection;
 use super::fault::Outcome;
 use super::ledger::{event, settle};
 use super::writer::Tx;
 use crate::control::Repair;
-use crate::ids::RunId;
+use crate::error::{QueueError, Result};
+use crate::ids::{RunId, TimestampMs};
+use crate::limits::BUSY_TIMEOUT;
 use crate::state::EventKind;
 
 /// How a broken rule is mended.
@@ -90,7 +96,22 @@ pub(super) const REPAIRS: &[(&str, Mend)] = &[
     ("run_state", Steps(end_runs)),
 ];
 
-/// Mends what can be mended; how many rows of each rule. The caller rolls it back when it was only asked what would be.
+/// What a repair would do: done to a copy in memory of one moment, so that nobody waits meanwhile.
+pub(super) fn rehearse(path: &Path, now: TimestampMs) -> Result<Vec<Repair>> {
+    let rehearsed = || -> Outcome<Vec<Repair>> {
+        let original = connection::open_reader(path)?;
+        let mut copy = Connection::open_in_memory()?;
+        const ALL_PAGES: i32 = -1;
+        if Backup::new(&original, &mut copy)?.step(ALL_PAGES)? != StepResult::Done {
+            let (path, waited_ms) = (path.to_owned(), BUSY_TIMEOUT.as_millis());
+            return Err(QueueError::Busy { path, waited_ms }.into());
+        }
+        repair(&Tx { sql: &copy, now, epoch: 0 })
+    };
+    rehearsed().map_err(|fault| fault.at(path))
+}
+
+/// Mends what can be mended; how many rows of each rule.
 pub(super) fn repair(tx: &Tx<'_>) -> Outcome<Vec<Repair>> {
     let mut repairs: Vec<Repair> = Vec::new();
     for (rule, mend) in REPAIRS {

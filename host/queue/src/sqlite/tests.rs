@@ -9,8 +9,9 @@ use serde_json::json;
 use super::writer::{Effect, Writer};
 use super::{SqliteStore, check, claim, connection, recover, repair, submit};
 use crate::clock::SystemClock;
+use crate::control::{PrunePolicy, Pruned, Repair};
 use crate::error::QueueError;
-use crate::ids::Seq;
+use crate::ids::{Seq, TimestampMs};
 use crate::state::{EventKind, OnDepFailure, RunState, TaskState};
 use crate::store::{Store, Trial};
 use crate::submission::{NewRun, NewTask};
@@ -243,6 +244,20 @@ fn a_backup_is_a_whole_database_and_never_replaces_a_file() {
             .count(),
         0
     );
+}
+
+#[test]
+fn a_trial_waits_for_nobody_and_nobody_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    open(&path).submit(run(10)).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("UPDATE lane SET ready = 5; BEGIN IMMEDIATE").unwrap();
+    let store = SqliteStore::open_for_read(&path).unwrap();
+    assert_eq!(store.repair(Trial::Dry).unwrap(), [Repair { rule: "lane_counters", rows: 1 }]);
+    let policy = PrunePolicy { finished_before: TimestampMs(i64::MAX), keep: 0, states: Vec::new(), tenant: None };
+    assert_eq!(store.prune(&policy, Trial::Dry).unwrap(), Pruned::default());
+    assert_eq!(store.prune(&policy, Trial::Real).unwrap_err().code(), "queue_wrong_mode");
 }
 
 #[test]

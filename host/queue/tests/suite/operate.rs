@@ -251,6 +251,75 @@ pub(crate) fn old_runs_are_forgotten_and_live_ones_never(database: &dyn Database
     bench.sound();
 }
 
+pub(crate) fn what_is_kept_is_counted_for_each_tenant_and_state(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let end = |tenant: &str, fails: bool| {
+        let run = bench.store.submit(NewRun::new(tenant, "film", null()).task(task("a"))).unwrap().run;
+        let a = bench.take("a");
+        if fails {
+            drop(bench.fail(&a, Retry::Never))
+        } else {
+            drop(bench.done(&a))
+        }
+        bench.pass(1);
+        run
+    };
+    let (old, failed, young) = (end("alpha", false), end("alpha", true), end("alpha", false));
+    let (other, newest) = (end("beta", false), end("beta", false));
+    let policy = |keep, states: &[RunState], tenant: Option<&str>| {
+        let (states, tenant) = (states.to_vec(), tenant.map(str::to_owned));
+        let pruned =
+            bench.store.prune(&PrunePolicy { finished_before: bench.clock.now(), keep, states, tenant }, Trial::Dry);
+        pruned.unwrap().runs
+    };
+    assert_eq!(policy(1, &[], None), [old, failed, other], "one of each tenant stays");
+    assert_eq!(
+        policy(1, &[RunState::Succeeded], None),
+        [old, other],
+        "the newest that succeeded, whatever failed since"
+    );
+    assert_eq!(policy(1, &[RunState::Failed], None), [], "the only one that failed");
+    assert_eq!(policy(0, &[], Some("beta")), [other, newest]);
+    assert_eq!(policy(1, &[], Some("alpha")), [old, failed]);
+    assert_eq!(policy(3, &[], None), []);
+    assert!(young < other);
+}
+
+pub(crate) fn a_clean_up_goes_in_small_steps_and_every_rule_holds_between_them(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let finish = |events: usize| {
+        let run = bench.submit(vec![task("a")]);
+        let a = bench.take("a");
+        let event = NewEvent { label: "frame".into(), data: null() };
+        let events = vec![event; events];
+        bench.store.succeed(Finish { events, ..Finish::new(a.task, a.token, null()) }).unwrap();
+        run
+    };
+    let runs = [finish(5000), finish(1900), finish(3)];
+    bench.pass(1);
+    let policy = PrunePolicy { finished_before: bench.clock.now(), keep: 0, states: Vec::new(), tenant: None };
+    let (mut gone, mut steps) = (Pruned::default(), 0);
+    loop {
+        let pruned = bench.store.prune(&policy, Trial::Real).unwrap();
+        bench.sound();
+        if !pruned.more {
+            break;
+        }
+        assert!(pruned.events <= limits::PRUNE_ROWS.unsigned_abs(), "{pruned:?}");
+        gone.events += pruned.events;
+        gone.runs.extend(pruned.runs);
+        steps += 1;
+    }
+    assert_eq!((gone.runs.as_slice(), gone.events), (&runs[..], 5000 + 1900 + 3 + 3 * 4));
+    assert!(steps >= 4, "{steps}");
+    let long = finish(3000);
+    bench.pass(1);
+    let policy = PrunePolicy { finished_before: bench.clock.now(), ..policy };
+    assert!(bench.store.prune(&policy, Trial::Real).unwrap().runs.is_empty(), "its events went first");
+    assert_eq!(bench.store.tasks(long).unwrap().len(), 1, "a run is there as a whole or not at all");
+    bench.sound();
+}
+
 pub(crate) fn a_sound_queue_has_nothing_to_repair(database: &dyn Database) {
     let bench = Bench::new(database);
     let run = bench.submit(chain(&["a", "b"]));
