@@ -140,15 +140,11 @@ fn a_host_that_ended_or_was_killed_is_known_to_be_gone_at_once() {
     submit(&desk, 2, &[]);
     desk.json(&["queue", "pause", "--pool", "plan"]);
     let reason = || desk.json(&["tasks", "explain", "1"])["reason"].clone();
-    for end in [
-        |host: Host| host.kill(),
-        |host: Host| {
-            drop({
-                host.signal("TERM");
-                host.end()
-            })
-        },
-    ] {
+    let ends: [fn(Host); 2] = [Host::kill, |host| {
+        host.signal("TERM");
+        assert_eq!(host.end(), Some(0));
+    }];
+    for end in ends {
         let mut host = Host::start(&desk, &["run"]);
         assert!(host.wait_for(|e| e["event"] == "started"));
         assert_eq!(reason(), "pool_paused");
@@ -229,6 +225,15 @@ fn a_doctor_finds_what_is_broken_and_mends_it_when_asked() {
     let mended = desk.json(&["queue", "doctor", "--repair"]);
     assert_eq!((&mended["healthy"], &mended["orphans"]["removed"]), (&json!(true), &json!(true)), "{mended}");
     assert!(!orphan.exists());
+
+    // A stored file that rows refer to, lost.
+    let made = desk.json(&["tasks", "show", "2"])["made"][0]["hash"].as_str().unwrap().to_owned();
+    std::fs::remove_file(desk.path("travel-host.data/cas").join(&made[..2]).join(&made[2..])).unwrap();
+    let sick = desk.run(&["queue", "doctor"]);
+    let text = String::from_utf8_lossy(&sick.stdout);
+    assert_eq!(sick.status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!("missing: stored file {made}")), "{text}");
+    assert!(text.ends_with("every rule holds; 1 stored file missing\n"), "{text}");
 }
 
 #[test]
@@ -240,7 +245,8 @@ fn a_backup_is_made_while_a_host_works_and_old_runs_are_forgotten() {
     desk.json(&["queue", "backup", "copy.db"]);
     let listed = desk.json(&["runs", "list", "--db", "copy.db"]);
     assert_eq!(listed[0]["name"], "trip");
-    desk.refused(&["queue", "backup", "copy.db"], 1, "queue_io");
+    let text = desk.refused(&["queue", "backup", "copy.db"], 1, "queue_backup");
+    assert!(text.contains("copy.db: it is there already"), "{text}");
     assert!(host.wait_for(|e| e["event"] == "run-finished"));
 
     let dry = desk.json(&["queue", "prune", "--older-than", "0s", "--dry-run"]);

@@ -247,7 +247,7 @@ pub enum QueueCommand {
         /// Runs that ended longer ago than this, as `30d` or `12h`
         #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
         older_than: std::time::Duration,
-        /// Keep at least so many of the newest
+        /// Of each tenant's runs that are over (and in such a --state) keep so many of the newest, whatever their age
         #[arg(long, default_value_t = 0, value_name = "N")]
         keep: u32,
         /// Only runs that ended so: succeeded, failed, cancelled
@@ -260,7 +260,7 @@ pub enum QueueCommand {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Write a whole copy of the database to a new file, while others work on it
+    /// Write a whole copy of the database to a new file, while others work on it; stored files are not in it
     Backup {
         /// The copy
         file: PathBuf,

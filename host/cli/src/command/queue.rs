@@ -6,14 +6,15 @@ use crate::args::{AtMost, Global, QueueCommand};
 use crate::diagnostic::Diagnostic;
 use crate::format::{bytes, table};
 use crate::progress::tell;
+use crate::stop::runtime;
 use crate::workplace::Workplace;
 use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
 use travel_engine::artifacts::{Artifacts, Hash};
 use travel_engine::queue::{
-    ArtifactHash, Clock as _, Disk, Finding, LaneSettings, PrunePolicy, Pruned, Repair, RunState, SqliteStore, Store,
-    StoreStats, SystemClock, TimestampMs, Trial, disk,
+    ArtifactRef, Clock as _, Disk, Finding, HostLock, LaneSettings, PrunePolicy, Pruned, Repair, RunState, SqliteStore,
+    Store, StoreStats, SystemClock, TimestampMs, Trial, disk,
 };
 
 pub fn queue(global: &Global, command: &QueueCommand) -> Result<u8, Diagnostic> {
@@ -48,7 +49,10 @@ pub fn queue(global: &Global, command: &QueueCommand) -> Result<u8, Diagnostic> 
             place.store_to_read()?.backup(file)?;
             let length = std::fs::metadata(file).map_or(0, |f| f.len());
             let record = json!({ "backup": file, "bytes": length });
-            answer(global, &record, &format!("{}: {}", file.display(), bytes(length)))
+            let (copy, data) = (file.display(), place.data_dir());
+            let sentence =
+                format!("{copy}: the whole database, {}; stored files stay in {}", bytes(length), data.display());
+            answer(global, &record, &sentence)
         }
     }
 }
@@ -136,23 +140,28 @@ fn lanes(global: &Global, store: &dyn Store) -> Result<u8, Diagnostic> {
 }
 
 /// How many stored files lie there that no task refers to, and what was done about it.
-#[derive(serde::Serialize)]
+#[derive(Default, serde::Serialize)]
 struct Orphans {
     files: usize,
     bytes: u64,
     removed: bool,
 }
 
-/// Stored files that no task refers to, but for those so young that a submission may be about to name them.
-fn orphans(artifacts: &Artifacts, store: &dyn Store, remove: bool) -> Result<Orphans, Diagnostic> {
-    let mut known = HashSet::new();
-    let mut after: Option<ArtifactHash> = None;
+/// Every stored file that rows refer to.
+fn references(store: &dyn Store) -> Result<Vec<ArtifactRef>, Diagnostic> {
+    let mut all: Vec<ArtifactRef> = Vec::new();
     loop {
-        let page = store.artifact_refs(after, 10_000)?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.hash);
-        known.extend(page.iter().map(|r| Hash::from_bytes(r.hash.0)));
+        let page = store.artifact_refs(all.last().map(|last| last.hash), 10_000)?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
     }
+}
+
+/// Stored files that no task refers to, but for those so young that a submission may be about to name them.
+fn orphans(artifacts: &Artifacts, references: &[ArtifactRef], remove: bool) -> Result<Orphans, Diagnostic> {
+    let known: HashSet<Hash> = references.iter().map(|r| Hash::from_bytes(r.hash.0)).collect();
     let found = artifacts.unreferenced(|hash| known.contains(hash))?;
     if remove {
         for (hash, _) in &found {
@@ -170,8 +179,18 @@ struct Health {
     disk: Disk,
     findings: Vec<Finding>,
     orphans: Orphans,
+    /// Stored files that rows refer to and that are not there.
+    missing: Vec<ArtifactRef>,
     repairs: Vec<Repair>,
     dry_run: bool,
+}
+
+/// Missing files that are named; the rest is counted.
+const SHOWN_MISSING: usize = 5;
+
+/// `1 run`, `2 runs`.
+fn many(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// Less room than this is worth a warning: a run of ten segments leaves about as much behind.
@@ -180,23 +199,29 @@ const LITTLE_ROOM: u64 = 2 << 30;
 fn doctor(global: &Global, place: &Workplace, trial: Option<Trial>) -> Result<u8, Diagnostic> {
     let repairs = match trial {
         None => Vec::new(),
-        Some(trial) => place.store_to_change()?.repair(trial)?,
+        Some(Trial::Dry) => place.store_to_read()?.repair(Trial::Dry)?,
+        Some(Trial::Real) => place.store_to_change()?.repair(Trial::Real)?,
     };
     let store: SqliteStore = place.store_to_read()?;
     let findings = store.check()?;
-    let data = place.data_dir();
-    let orphans = if data.is_dir() {
-        orphans(&place.artifacts()?, &store, trial == Some(Trial::Real))?
+    let references = references(&store)?;
+    // A command that looks makes no folder.
+    let (orphans, missing) = if place.data_dir().is_dir() {
+        let artifacts = place.artifacts()?;
+        let orphans = orphans(&artifacts, &references, trial == Some(Trial::Real))?;
+        let is_missing = |file: &ArtifactRef| artifacts.path(Hash::from_bytes(file.hash.0)).is_err();
+        (orphans, references.into_iter().filter(is_missing).collect())
     } else {
-        Orphans { files: 0, bytes: 0, removed: false }
+        (Orphans::default(), references)
     };
     let disk = disk::beneath(&place.db)?;
     let health = Health {
-        healthy: findings.is_empty() && !disk.network,
+        healthy: findings.is_empty() && missing.is_empty() && !disk.network,
         stats: store.stats()?,
         disk,
         findings,
         orphans,
+        missing,
         repairs,
         dry_run: trial == Some(Trial::Dry),
     };
@@ -209,8 +234,11 @@ fn doctor(global: &Global, place: &Workplace, trial: Option<Trial>) -> Result<u8
     if health.disk.free_bytes < LITTLE_ROOM {
         tell(&format!("warning: only {} are free on its disk", bytes(health.disk.free_bytes)));
     }
-    if !health.healthy && trial.is_none() {
+    if !health.findings.is_empty() && trial.is_none() {
         tell("try: travel-host queue doctor --repair --dry-run");
+    }
+    if !health.missing.is_empty() {
+        tell(&format!("try: put back the folder {}, as it was kept with the database", place.data_dir().display()));
     }
     Ok(code)
 }
@@ -234,60 +262,89 @@ impl std::fmt::Display for Health {
                 "it is shared over a network, where two machines can damage the queue: move it to a disk of its host"
             )?;
         }
-        writeln!(f, "{} runs, {} events; tasks: {}", stats.runs, stats.events, tasks.join(", "))?;
+        let (runs, events) = (many(stats.runs, "run"), many(stats.events, "event"));
+        writeln!(
+            f,
+            "{runs}, {events}; tasks: {}",
+            if tasks.is_empty() { "none".to_owned() } else { tasks.join(", ") }
+        )?;
         let would = if self.dry_run { "would be " } else { "" };
         for repair in &self.repairs {
-            writeln!(f, "repair: {} rows {would}mended by the rule {}", repair.rows, repair.rule)?;
+            writeln!(f, "repair: {} {would}mended by the rule {}", many(repair.rows.into(), "row"), repair.rule)?;
         }
         match (self.orphans.files, self.orphans.removed) {
             (0, _) => {}
-            (n, true) => writeln!(f, "removed {n} stored files that nothing refers to, {}", bytes(self.orphans.bytes))?,
-            (n, false) => {
-                writeln!(
-                    f,
-                    "{n} stored files that nothing refers to, {}; --repair removes them",
-                    bytes(self.orphans.bytes)
-                )?;
+            (n, removed) => {
+                let (files, size) = (many(n as u64, "stored file"), bytes(self.orphans.bytes));
+                let then = if removed { "removed" } else { "--repair removes what it finds so" };
+                writeln!(f, "{files} that nothing refers to, {size}: {then}")?;
             }
+        }
+        for file in self.missing.iter().take(SHOWN_MISSING) {
+            let uses = many(file.uses.into(), "place");
+            writeln!(
+                f,
+                "missing: stored file {} of {}, which {uses} of the queue refer to",
+                file.hash,
+                bytes(file.bytes)
+            )?;
+        }
+        if let more @ 1.. = self.missing.len().saturating_sub(SHOWN_MISSING) {
+            writeln!(f, "missing: {} more", many(more as u64, "stored file"))?;
         }
         for finding in &self.findings {
             writeln!(f, "broken: {}: {}", finding.rule, finding.detail)?;
         }
-        if self.healthy {
-            f.write_str("every rule holds")
-        } else {
-            write!(f, "{} rules are broken", self.findings.len())
+        match (self.findings.len(), self.missing.len()) {
+            (0, 0) => f.write_str("every rule holds, and every stored file is there"),
+            (0, missing) => write!(f, "every rule holds; {} missing", many(missing as u64, "stored file")),
+            (broken, 0) => write!(f, "{}", many(broken as u64, "broken place")),
+            (broken, missing) => {
+                write!(f, "{}, {} missing", many(broken as u64, "broken place"), many(missing as u64, "stored file"))
+            }
         }
     }
 }
 
+/// The longest that a host which waits for the database sleeps between two looks whether it is free (SQLite's busy handler).
+const HOST_TURN: Duration = Duration::from_millis(100);
+
 fn prune(global: &Global, place: &Workplace, policy: &PrunePolicy, dry_run: bool) -> Result<u8, Diagnostic> {
-    let store = place.store_to_change()?;
+    let (store, trial) = match dry_run {
+        true => (place.store_to_read()?, Trial::Dry),
+        false => (place.store_to_change()?, Trial::Real),
+    };
+    let waiter = runtime()?;
+    let mut changes = store.subscribe();
     let mut all = Pruned::default();
     loop {
-        let pruned = store.prune(policy, if dry_run { Trial::Dry } else { Trial::Real })?;
-        let more = !pruned.runs.is_empty() && !dry_run;
+        let pruned = store.prune(policy, trial)?;
         all.runs.extend(pruned.runs);
         all.tasks += pruned.tasks;
         all.events += pruned.events;
         all.artifacts += pruned.artifacts;
-        if !more {
+        if !pruned.more {
             break;
+        }
+        if HostLock::is_held(&place.db)? {
+            changes.mark_unchanged();
+            // Over when the host has had its turn, or wanted none.
+            let _ = waiter.block_on(async { tokio::time::timeout(HOST_TURN, changes.changed()).await });
         }
     }
     let files = if dry_run || !place.data_dir().is_dir() {
-        Orphans { files: 0, bytes: 0, removed: false }
+        Orphans::default()
     } else {
-        orphans(&place.artifacts()?, &store, true)?
+        orphans(&place.artifacts()?, &references(&store)?, true)?
     };
     let record = json!({
         "dry_run": dry_run, "older_than": policy.finished_before, "runs": all.runs, "tasks": all.tasks, "events": all.events,
         "artifacts": all.artifacts, "files_removed": files.files, "bytes_freed": files.bytes,
     });
     let what = format!(
-        "{} runs with {} tasks that ended more than {}",
-        all.runs.len(),
-        all.tasks,
+        "{} with {} that ended more than {}",
+        many(all.runs.len() as u64, "run"),
+        many(all.tasks, "task"),
         age(policy.finished_before)
     );
     answer(
@@ -295,7 +352,9 @@ fn prune(global: &Global, place: &Workplace, policy: &PrunePolicy, dry_run: bool
         &record,
         &match dry_run {
             true => format!("would forget {what}"),
-            false => format!("forgot {what}; removed {} stored files, {}", files.files, bytes(files.bytes)),
+            false => {
+                format!("forgot {what}; removed {}, {}", many(files.files as u64, "stored file"), bytes(files.bytes))
+            }
         },
     )
 }
