@@ -158,7 +158,7 @@ fn claims() {
     );
 }
 
-/// From a finish that releases a task until somebody who waits for a signal has claimed it.
+/// From the answer to a finish that releases a task until somebody who waits for a signal has claimed it.
 fn latency() {
     for (place, bench) in [("in memory", Bench::in_memory()), ("on disk", Bench::on_disk())] {
         let mut times = Vec::new();
@@ -183,7 +183,9 @@ fn latency() {
             bench.finish(&claimed.0);
         }
         let (half, most) = (quantile(&mut times, 0.5), quantile(&mut times, 0.99));
-        println!("| released → claimed, {place}, p50 and p99 | {half:.3} ms, {most:.3} ms | p99 ≤ 2 ms |");
+        println!(
+            "| finish answered → its child claimed, {place}, p50 and p99 | {half:.3} ms, {most:.3} ms | p99 ≤ 2 ms |"
+        );
     }
 }
 

@@ -123,7 +123,7 @@ pub(super) fn repair(tx: &Tx<'_>) -> Outcome<Vec<Repair>> {
         match repairs.iter_mut().find(|r| r.rule == *rule) {
             _ if rows == 0 => {}
             Some(repair) => repair.rows = repair.rows.saturating_add(rows),
-            None => repairs.push(Repair { rule: *rule, rows }),
+            None => repairs.push(Repair { rule, rows }),
         }
     }
     Ok(repairs)
