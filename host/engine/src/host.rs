@@ -440,13 +440,17 @@ impl Fence {
         held.push(Arc::downgrade(control));
     }
 
+    fn fall(&self) {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).split_off(0);
+        held.iter().filter_map(Weak::upgrade).for_each(|control| control.stop(Stop::Release));
+    }
+
     async fn guard(fence: Arc<Self>) {
         loop {
             let falls = *fence.renewed.lock().unwrap_or_else(PoisonError::into_inner) + SELF_FENCE;
             if falls <= Instant::now() {
                 tracing::error!("the queue was not reached for {SELF_FENCE:?}; what runs is stopped and handed back");
-                let held = fence.held.lock().unwrap_or_else(PoisonError::into_inner).split_off(0);
-                held.iter().filter_map(Weak::upgrade).for_each(|control| control.stop(Stop::Release));
+                fence.fall();
                 fence.renew();
             } else {
                 tokio::time::sleep_until(falls.into()).await;
@@ -510,4 +514,35 @@ fn now() -> travel_queue::TimestampMs {
 fn hostname() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "localhost".to_owned(), |h| h.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn tell(&self, _: &HostEvent) {}
+    }
+
+    impl PlaceWatch for Nobody {
+        fn has_place(&self) {}
+        fn left_place(&self) {}
+    }
+
+    #[test]
+    fn a_fence_that_falls_hands_back_what_runs() {
+        let of = |task| {
+            Arc::new(Control::new(RunId(1), TaskId(task), String::new(), None, Arc::new(Nobody), Box::new(Nobody)))
+        };
+        let (fence, first, second) = (Fence::new(), of(1), of(2));
+        fence.hold(&first);
+        fence.hold(&second);
+        first.stop(Stop::Cancel);
+        fence.fall();
+        assert_eq!(first.stopped(), Some(Stop::Cancel), "the first reason stays");
+        assert_eq!(second.stopped(), Some(Stop::Release), "its claim is still its own");
+        assert!(fence.held.lock().unwrap().is_empty());
+    }
 }
