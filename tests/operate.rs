@@ -172,6 +172,63 @@ fn events_are_numbered_without_a_gap_and_can_be_followed_to_the_end() {
 }
 
 #[test]
+fn events_are_followed_for_as_long_as_somebody_reads_them() {
+    let desk = Desk::new();
+    submit(&desk, 2, &[]);
+    let mut follower =
+        desk.command(&["runs", "events", "trip", "--follow"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut reader = std::io::BufReader::new(follower.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
+    assert!(line.contains("run_submitted"), "{line}");
+    drop(reader);
+    // The run goes on and is never over: only the missing reader can end the follower.
+    for command in ["pause", "resume"] {
+        desk.json(&["runs", command, "trip"]);
+    }
+    assert_eq!(follower.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn names_that_nobody_has_are_refused_and_told() {
+    let desk = Desk::new();
+    submit(&desk, 2, &["--tenant", "alpha"]);
+    submit(&desk, 2, &["--tenant", "beta"]);
+    let pools: [&[&str]; 3] = [
+        &["queue", "pause", "--pool", "gup"],
+        &["queue", "resume", "--pool", "gup"],
+        &["queue", "share", "alpha", "--pool", "gup", "--max-running", "1"],
+    ];
+    for args in pools {
+        let text = desk.refused(args, 2, "unknown_pool");
+        assert!(text.contains("no pool `gup`") && text.contains("try: cpu, encode, gpu, plan"), "{text}");
+    }
+    let tenants: [&[&str]; 6] = [
+        &["queue", "pause", "--pool", "gpu", "--tenant", "alfa"],
+        &["queue", "share", "alfa", "--weight", "200"],
+        &["queue", "prune", "--older-than", "1d", "--tenant", "alfa"],
+        &["runs", "list", "--tenant", "alfa"],
+        &["runs", "cancel", "trip", "--tenant", "alfa"],
+        &["tasks", "tree", "trip", "--tenant", "alfa"],
+    ];
+    for args in tenants {
+        let text = desk.refused(args, 2, "unknown_tenant");
+        assert!(text.contains("no tenant `alfa`") && text.contains("try: alpha, beta"), "{text}");
+    }
+    desk.json(&["queue", "share", "gamma", "--new", "--weight", "200"]);
+    desk.json(&["queue", "pause", "--pool", "gpu", "--tenant", "gamma"]);
+
+    // Two tenants have a run of that name; without a word the newest is meant.
+    let listed = desk.json(&["runs", "list", "--tenant", "alpha"]);
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["run"]), (1, &json!(1)));
+    let text = desk.refused(&["runs", "cancel", "2", "--tenant", "alpha"], 1, "queue_unknown_run");
+    assert!(text.contains("no run 2 of tenant alpha"), "{text}");
+    assert_eq!(desk.json(&["runs", "cancel", "trip", "--tenant", "alpha"])["run"], 1);
+    assert_eq!(desk.json(&["runs", "cancel", "trip"])["run"], 2);
+    assert!(desk.ok(&["runs", "list"]).contains("beta"));
+}
+
+#[test]
 fn a_run_waits_for_its_start_and_an_attempt_ends_at_its_deadline() {
     let desk = Desk::new();
     submit(&desk, 2, &["--start-in", "2h"]);

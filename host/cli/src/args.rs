@@ -146,11 +146,24 @@ pub struct RunCommand {
     pub until_idle: bool,
 }
 
+/// Which run is meant.
+#[derive(Debug, Args)]
+pub struct OneRun {
+    /// Its number or name; of several of one name, the newest
+    pub run: String,
+    /// Only a run of this tenant
+    #[arg(long, value_name = "TENANT")]
+    pub tenant: Option<String>,
+}
+
 /// `runs`
 #[derive(Debug, Subcommand)]
 pub enum RunsCommand {
     /// The newest runs
     List {
+        /// Only this tenant's
+        #[arg(long, value_name = "TENANT")]
+        tenant: Option<String>,
         /// Only runs in this state: active, succeeded, failed, cancelled
         #[arg(long, value_name = "STATE")]
         state: Option<String>,
@@ -159,41 +172,26 @@ pub enum RunsCommand {
         limit: u32,
     },
     /// One run: what was asked, where it stands, and why
-    Show {
-        /// Its number or name
-        run: String,
-    },
+    Show(OneRun),
     /// What happened in a run, numbered without a gap: a cursor for whoever reads on
     Events {
-        /// Its number or name
-        run: String,
+        #[command(flatten)]
+        run: OneRun,
         /// Only events after this number
         #[arg(long, default_value_t = 0, value_name = "SEQ")]
         after: i64,
-        /// Wait for more until the run is over
+        /// Wait for more until the run is over, or nobody reads on
         #[arg(long)]
         follow: bool,
     },
     /// Stop a run: what has not started never does, what runs is stopped
-    Cancel {
-        /// Its number or name
-        run: String,
-    },
+    Cancel(OneRun),
     /// Start nothing more of a run; what runs goes on
-    Pause {
-        /// Its number or name
-        run: String,
-    },
+    Pause(OneRun),
     /// Let a paused run go on
-    Resume {
-        /// Its number or name
-        run: String,
-    },
+    Resume(OneRun),
     /// Set a failed or cancelled run going again, at once; what had succeeded is not done again
-    Retry {
-        /// Its number or name
-        run: String,
-    },
+    Retry(OneRun),
 }
 
 /// `queue`
@@ -232,6 +230,9 @@ pub enum QueueCommand {
     Share {
         /// The tenant
         tenant: String,
+        /// It has not submitted anything yet
+        #[arg(long)]
+        new: bool,
         /// Its weight: twice the weight, twice the time; 100 unless set
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), required_unless_present = "max_running")]
         weight: Option<u32>,
@@ -282,10 +283,7 @@ fn at_most(text: &str) -> Result<AtMost, String> {
 #[derive(Debug, Subcommand)]
 pub enum TasksCommand {
     /// The tasks of a run
-    List {
-        /// Its number or name
-        run: String,
-    },
+    List(OneRun),
     /// One task: input, output, attempts, files
     Show {
         /// Its number, as `tasks list` prints it
@@ -307,10 +305,7 @@ pub enum TasksCommand {
         task: i64,
     },
     /// The tasks of a run, each below what it waits for
-    Tree {
-        /// Its number or name
-        run: String,
-    },
+    Tree(OneRun),
 }
 
 /// `generators`

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod generators;
+mod names;
 mod plan;
 mod plugins;
 mod queue;
@@ -38,18 +39,25 @@ pub fn run(cli: Cli) -> Result<u8, Diagnostic> {
     }
 }
 
-/// Text on standard output. A reader that has seen enough (`| head`) is no failure.
-fn print(text: &str) -> Result<u8, Diagnostic> {
+/// Text on standard output; whether somebody still reads it. A reader that has seen enough (`| head`) is no failure.
+fn put(text: &str) -> Result<bool, Diagnostic> {
     match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Diagnostic::failed("output", format!("standard output: {e}")))
-        }
-        _ => Ok(0),
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Diagnostic::failed("output", format!("standard output: {e}"))),
     }
+}
+
+/// Text on standard output, and nothing after it.
+fn print(text: &str) -> Result<u8, Diagnostic> {
+    put(text).map(|_| 0)
 }
 
 /// A value as one line of JSON.
 fn print_json<T: Serialize>(value: &T) -> Result<u8, Diagnostic> {
-    let text = serde_json::to_string(value).map_err(|e| Diagnostic::failed("output", e.to_string()))?;
-    print(&text)
+    print(&json_line(value)?)
+}
+
+fn json_line<T: Serialize>(value: &T) -> Result<String, Diagnostic> {
+    serde_json::to_string(value).map_err(|e| Diagnostic::failed("output", e.to_string()))
 }

@@ -311,6 +311,10 @@ impl Store for SqliteStore {
         self.readers.read(|sql| read_tasks::tasks(sql, run))
     }
 
+    fn edges(&self, run: RunId) -> Result<Vec<(TaskId, TaskId)>> {
+        self.readers.read(|sql| read_tasks::edges(sql, run))
+    }
+
     fn task(&self, task: TaskId) -> Result<TaskDetail> {
         self.readers.read(|sql| read_tasks::task(sql, task))
     }
@@ -325,6 +329,14 @@ impl Store for SqliteStore {
 
     fn lanes(&self) -> Result<Vec<LaneView>> {
         self.readers.read(share::lanes)
+    }
+
+    fn tenants(&self) -> Result<Vec<String>> {
+        self.readers.read(share::tenants)
+    }
+
+    fn pools(&self) -> Result<Vec<String>> {
+        self.readers.read(share::pools)
     }
 
     fn paused_pools(&self) -> Result<Vec<String>> {

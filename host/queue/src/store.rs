@@ -135,6 +135,9 @@ pub trait Store: Send + Sync {
     /// The tasks of a run, in the order in which they were added.
     fn tasks(&self, run: RunId) -> Result<Vec<TaskView>>;
 
+    /// The edges of a run as parent and child, in the order of the children and then of the parents.
+    fn edges(&self, run: RunId) -> Result<Vec<(TaskId, TaskId)>>;
+
     /// One task with all that belongs to it.
     fn task(&self, task: TaskId) -> Result<TaskDetail>;
 
@@ -147,6 +150,12 @@ pub trait Store: Send + Sync {
 
     /// Every tenant's place in every pool.
     fn lanes(&self) -> Result<Vec<LaneView>>;
+
+    /// Everybody who has submitted or was given a weight or a limit, by name.
+    fn tenants(&self) -> Result<Vec<String>>;
+
+    /// Pools that some task could be claimed from or that were paused once, by name.
+    fn pools(&self) -> Result<Vec<String>>;
 
     /// Pools that were paused.
     fn paused_pools(&self) -> Result<Vec<String>>;

@@ -49,6 +49,8 @@ impl fmt::Display for RunKey {
 pub struct RunFilter {
     /// Only this tenant's.
     pub tenant: Option<String>,
+    /// Only runs of this name.
+    pub name: Option<String>,
     /// Only runs in this state.
     pub state: Option<RunState>,
     /// Only runs older than this one: how the next page is asked for.

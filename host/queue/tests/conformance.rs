@@ -65,6 +65,7 @@ sqlite! {
         a_released_task_is_as_if_it_had_not_been_taken,
         an_incarnation_registers_once;
     share:
+        who_and_what_is_known_can_be_asked,
         within_a_lane_priority_goes_before_age,
         pools_are_served_in_the_order_of_the_wish,
         tenants_are_served_by_weight,

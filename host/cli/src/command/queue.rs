@@ -1,5 +1,6 @@
 //! `queue …`: looking after it.
 
+use super::names::{require_pool, require_tenant};
 use super::runs::{age, answer};
 use super::{print, print_json};
 use crate::args::{AtMost, Global, QueueCommand};
@@ -29,12 +30,15 @@ pub fn queue(global: &Global, command: &QueueCommand) -> Result<u8, Diagnostic> 
             doctor(global, &place, trial)
         }
         QueueCommand::Lanes => lanes(global, &place.store_to_read()?),
-        QueueCommand::Pause { pool, tenant } => pause(global, &place.store_to_change()?, pool, tenant.as_deref(), true),
-        QueueCommand::Resume { pool, tenant } => {
-            pause(global, &place.store_to_change()?, pool, tenant.as_deref(), false)
-        }
-        QueueCommand::Share { tenant, weight, max_running, pool } => {
-            share(global, &place.store_to_change()?, tenant, *weight, pool.as_deref().zip(*max_running))
+        QueueCommand::Pause { pool, tenant } => pause(global, &place, pool, tenant.as_deref(), true),
+        QueueCommand::Resume { pool, tenant } => pause(global, &place, pool, tenant.as_deref(), false),
+        QueueCommand::Share { tenant, new, weight, max_running, pool } => {
+            let store = place.store_to_change()?;
+            if !new {
+                require_tenant(&store, tenant, ", or --new for one that has not submitted anything yet")?;
+            }
+            pool.as_deref().map_or(Ok(()), |pool| require_pool(&place, &store, pool))?;
+            share(global, &store, tenant, *weight, pool.as_deref().zip(*max_running))
         }
         QueueCommand::Prune { older_than, keep, state, tenant, dry_run } => {
             let policy = PrunePolicy {
@@ -68,7 +72,10 @@ fn ended(text: &str) -> Result<RunState, Diagnostic> {
     })
 }
 
-fn pause(global: &Global, store: &dyn Store, pool: &str, tenant: Option<&str>, paused: bool) -> Result<u8, Diagnostic> {
+fn pause(global: &Global, place: &Workplace, pool: &str, tenant: Option<&str>, paused: bool) -> Result<u8, Diagnostic> {
+    let store = place.store_to_change()?;
+    require_pool(place, &store, pool)?;
+    tenant.map_or(Ok(()), |tenant| require_tenant(&store, tenant, ""))?;
     let so = if paused { "paused; what runs goes on" } else { "open" };
     let record = json!({ "pool": pool, "tenant": tenant, "paused": paused });
     let Some(tenant) = tenant else {
@@ -314,6 +321,7 @@ fn prune(global: &Global, place: &Workplace, policy: &PrunePolicy, dry_run: bool
         true => (place.store_to_read()?, Trial::Dry),
         false => (place.store_to_change()?, Trial::Real),
     };
+    policy.tenant.as_deref().map_or(Ok(()), |tenant| require_tenant(&store, tenant, ""))?;
     let waiter = runtime()?;
     let mut changes = store.subscribe();
     let mut all = Pruned::default();

@@ -1,27 +1,30 @@
 //! `runs list` and `runs show`.
 
-use super::{print, print_json};
-use crate::args::{Global, RunsCommand};
+use super::names::{find, require_tenant};
+use super::{json_line, print, print_json, put};
+use crate::args::{Global, OneRun, RunsCommand};
 use crate::diagnostic::Diagnostic;
 use crate::format::{cut, duration, table};
 use crate::stop::runtime;
 use crate::workplace::Workplace;
 use serde_json::{Value, json};
 use travel_engine::queue::{
-    Clock as _, Event, RunFilter, RunId, RunKey, RunState, RunView, Seq, Store, SystemClock, TaskState, TimestampMs,
+    Clock as _, Event, RunFilter, RunState, RunView, Seq, Store, SystemClock, TaskState, TimestampMs,
 };
 
 pub fn runs(global: &Global, command: &RunsCommand) -> Result<u8, Diagnostic> {
     let place = Workplace::find(global)?;
     match command {
-        RunsCommand::List { state, limit } => list(global, &place.store_to_read()?, state.as_deref(), *limit),
-        RunsCommand::Show { run } => show(global, &place.store_to_read()?, run),
+        RunsCommand::List { tenant, state, limit } => {
+            list(global, &place.store_to_read()?, tenant.as_deref(), state.as_deref(), *limit)
+        }
+        RunsCommand::Show(run) => show(global, &place.store_to_read()?, run),
         RunsCommand::Events { run, after, follow } => {
             events(global, &place.store_to_read()?, run, Seq(*after), *follow)
         }
-        RunsCommand::Cancel { run } => {
+        RunsCommand::Cancel(run) => {
             let store = place.store_to_change()?;
-            let done = store.cancel_run(find(&store, run)?)?;
+            let done = store.cancel_run(find(&store, run)?.id)?;
             let stopping = done.stopping.len();
             answer(
                 global,
@@ -42,9 +45,9 @@ pub fn runs(global: &Global, command: &RunsCommand) -> Result<u8, Diagnostic> {
                 },
             )
         }
-        RunsCommand::Pause { run } => {
+        RunsCommand::Pause(run) => {
             let store = place.store_to_change()?;
-            let done = store.pause_run(find(&store, run)?)?;
+            let done = store.pause_run(find(&store, run)?.id)?;
             let so = if done.run_state == RunState::Active { "paused" } else { done.run_state.as_str() };
             answer(
                 global,
@@ -57,9 +60,9 @@ pub fn runs(global: &Global, command: &RunsCommand) -> Result<u8, Diagnostic> {
                 },
             )
         }
-        RunsCommand::Resume { run } => {
+        RunsCommand::Resume(run) => {
             let store = place.store_to_change()?;
-            let done = store.resume_run(find(&store, run)?)?;
+            let done = store.resume_run(find(&store, run)?.id)?;
             answer(
                 global,
                 &done,
@@ -69,9 +72,9 @@ pub fn runs(global: &Global, command: &RunsCommand) -> Result<u8, Diagnostic> {
                 },
             )
         }
-        RunsCommand::Retry { run } => {
+        RunsCommand::Retry(run) => {
             let store = place.store_to_change()?;
-            let done = store.retry_run(find(&store, run)?)?;
+            let done = store.retry_run(find(&store, run)?.id)?;
             answer(
                 global,
                 &done,
@@ -87,10 +90,6 @@ pub fn runs(global: &Global, command: &RunsCommand) -> Result<u8, Diagnostic> {
     }
 }
 
-fn find(store: &dyn Store, run: &str) -> Result<RunId, Diagnostic> {
-    Ok(store.run(&RunKey::parse(run))?.id)
-}
-
 fn tasks(n: usize) -> String {
     if n == 1 { "1 task".to_owned() } else { format!("{n} tasks") }
 }
@@ -100,9 +99,9 @@ pub fn answer<T: serde::Serialize>(global: &Global, record: &T, sentence: &str) 
     if global.json { print_json(record) } else { print(sentence) }
 }
 
-/// Events from a cursor on, one a line; with `follow` until the run is over.
-fn events(global: &Global, store: &dyn Store, run: &str, after: Seq, follow: bool) -> Result<u8, Diagnostic> {
-    let run = find(store, run)?;
+/// Events from a cursor on, one a line; with `follow` until the run is over or nobody reads on.
+fn events(global: &Global, store: &dyn Store, run: &OneRun, after: Seq, follow: bool) -> Result<u8, Diagnostic> {
+    let run = find(store, run)?.id;
     let mut changes = store.subscribe();
     let waiter = follow.then(runtime).transpose()?;
     let mut after = after;
@@ -114,7 +113,9 @@ fn events(global: &Global, store: &dyn Store, run: &str, after: Seq, follow: boo
             let Some(last) = page.last() else { break };
             after = last.seq;
             for event in &page {
-                if global.json { print_json(event) } else { print(&event_line(event)) }?;
+                if !put(&if global.json { json_line(event)? } else { event_line(event) })? {
+                    return Ok(0);
+                }
             }
         }
         let Some(waiter) = waiter.as_ref().filter(|_| !over) else { return Ok(0) };
@@ -134,7 +135,14 @@ fn event_line(event: &Event) -> String {
     format!("{:>5} {} {}{task}{data}", event.seq, humantime::format_rfc3339_seconds(at), event.kind)
 }
 
-fn list(global: &Global, store: &dyn Store, state: Option<&str>, limit: u32) -> Result<u8, Diagnostic> {
+fn list(
+    global: &Global,
+    store: &dyn Store,
+    tenant: Option<&str>,
+    state: Option<&str>,
+    limit: u32,
+) -> Result<u8, Diagnostic> {
+    tenant.map_or(Ok(()), |tenant| require_tenant(store, tenant, ""))?;
     let state = match state {
         None => None,
         Some(text) => Some(RunState::parse(text).ok_or_else(|| {
@@ -142,7 +150,7 @@ fn list(global: &Global, store: &dyn Store, state: Option<&str>, limit: u32) -> 
                 .hint("active, succeeded, failed or cancelled")
         })?),
     };
-    let runs = store.runs(&RunFilter { state, ..RunFilter::default() }, limit)?;
+    let runs = store.runs(&RunFilter { tenant: tenant.map(str::to_owned), state, ..RunFilter::default() }, limit)?;
     if global.json {
         return print_json(&runs.iter().map(brief).collect::<Vec<_>>());
     }
@@ -151,9 +159,12 @@ fn list(global: &Global, store: &dyn Store, state: Option<&str>, limit: u32) -> 
     }
     let rows: Vec<Vec<String>> = runs
         .iter()
-        .map(|run| vec![run.id.to_string(), cut(&run.name, 40), run.state.to_string(), age(run.created_at), about(run)])
+        .map(|run| {
+            let (name, tenant) = (cut(&run.name, 40), cut(&run.tenant, 20));
+            vec![run.id.to_string(), name, tenant, run.state.to_string(), age(run.created_at), about(run)]
+        })
         .collect();
-    print(&table(&["run", "name", "state", "submitted", "about"], &rows))
+    print(&table(&["run", "name", "tenant", "state", "submitted", "about"], &rows))
 }
 
 fn about(run: &RunView) -> String {
@@ -178,8 +189,8 @@ fn brief(run: &RunView) -> Value {
     })
 }
 
-fn show(global: &Global, store: &dyn Store, run: &str) -> Result<u8, Diagnostic> {
-    let run = store.run(&RunKey::parse(run))?;
+fn show(global: &Global, store: &dyn Store, run: &OneRun) -> Result<u8, Diagnostic> {
+    let run = find(store, run)?;
     let tasks = store.tasks(run.id)?;
     if global.json {
         let mut value = brief(&run);

@@ -1,25 +1,26 @@
 //! `tasks list`, `tasks show` and `tasks tree`.
 
+use super::names::find;
 use super::runs::answer;
 use super::{print, print_json};
-use crate::args::{Global, TasksCommand};
+use crate::args::{Global, OneRun, TasksCommand};
 use crate::diagnostic::Diagnostic;
 use crate::format::{cut, duration, table};
 use crate::workplace::Workplace;
 use serde_json::json;
-use std::collections::BTreeSet;
-use travel_engine::queue::{Clock as _, RunKey, Store, SystemClock, TaskId, TaskState, TaskView};
+use std::collections::HashMap;
+use travel_engine::queue::{Clock as _, Store, SystemClock, TaskId, TaskState, TaskView};
 
 pub fn tasks(global: &Global, command: &TasksCommand) -> Result<u8, Diagnostic> {
     let place = Workplace::find(global)?;
     match command {
-        TasksCommand::List { run } => {
+        TasksCommand::List(run) => {
             let store = place.store_to_read()?;
-            let tasks = store.tasks(store.run(&RunKey::parse(run))?.id)?;
+            let tasks = store.tasks(find(&store, run)?.id)?;
             if global.json { print_json(&tasks) } else { print(&rows(&tasks)) }
         }
         TasksCommand::Show { task } => show(global, &place.store_to_read()?, TaskId(*task)),
-        TasksCommand::Tree { run } => tree(global, &place.store_to_read()?, run),
+        TasksCommand::Tree(run) => tree(global, &place.store_to_read()?, run),
         TasksCommand::Explain { task } => {
             let explained = place.store_to_read()?.explain(TaskId(*task))?;
             if !global.json {
@@ -133,37 +134,90 @@ fn show(global: &Global, store: &dyn Store, task: TaskId) -> Result<u8, Diagnost
 }
 
 /// Each task below the last of what it waits for; others that it waits for are named beside it.
-fn tree(global: &Global, store: &dyn Store, run: &str) -> Result<u8, Diagnostic> {
-    let tasks = store.tasks(store.run(&RunKey::parse(run))?.id)?;
-    let mut edges = Vec::with_capacity(tasks.len());
-    for task in &tasks {
-        edges.push((task, store.task(task.id)?.parents));
+fn tree(global: &Global, store: &dyn Store, run: &OneRun) -> Result<u8, Diagnostic> {
+    let run = find(store, run)?.id;
+    let (tasks, edges) = (store.tasks(run)?, store.edges(run)?);
+    let mut parents: HashMap<TaskId, Vec<TaskId>> = HashMap::new();
+    for (parent, child) in edges {
+        parents.entry(child).or_default().push(parent);
     }
-    if global.json {
-        let nodes: Vec<_> = edges
-            .iter()
-            .map(|(t, parents)| json!({ "task": t.id, "name": t.name, "state": t.state, "waits_for": parents }))
-            .collect();
-        return print_json(&nodes);
+    if !global.json {
+        return print(&drawn(&tasks, &parents));
     }
-    let mut text = String::new();
-    let roots: BTreeSet<TaskId> = edges.iter().filter(|(_, p)| p.is_empty()).map(|(t, _)| t.id).collect();
-    for root in roots {
-        branch(&edges, root, 0, &mut text);
-    }
-    print(&text)
+    let none = Vec::new();
+    let node = |t: &TaskView| json!({ "task": t.id, "name": t.name, "state": t.state, "waits_for": parents.get(&t.id).unwrap_or(&none) });
+    print_json(&tasks.iter().map(node).collect::<Vec<_>>())
 }
 
-fn branch(edges: &[(&TaskView, Vec<TaskId>)], id: TaskId, depth: usize, text: &mut String) {
-    let name_of = |id: &TaskId| edges.iter().find(|(t, _)| t.id == *id).map(|(t, _)| t.name.clone());
-    let Some((task, parents)) = edges.iter().find(|(t, _)| t.id == id) else { return };
-    let lead = if depth == 0 { String::new() } else { format!("{}└─ ", "   ".repeat(depth - 1)) };
-    let others: Vec<String> = parents.iter().rev().skip(1).filter_map(name_of).collect();
-    let also = if others.is_empty() { String::new() } else { format!(" (also after {})", others.join(", ")) };
-    let about = why(task);
-    let about = if about.is_empty() { about } else { format!(": {about}") };
-    text.push_str(&format!("{lead}{} [{}]{also}{about}\n", task.name, task.state));
-    for (child, _) in edges.iter().filter(|(_, p)| p.last() == Some(&id)) {
-        branch(edges, child.id, depth + 1, text);
+/// How far a tree goes to the right: a run may be a chain of ten thousand tasks.
+const DEEPEST: usize = 40;
+
+/// Other parents that are named; the rest is counted.
+const NAMED_PARENTS: usize = 3;
+
+fn drawn(tasks: &[TaskView], parents: &HashMap<TaskId, Vec<TaskId>>) -> String {
+    let names: HashMap<TaskId, &str> = tasks.iter().map(|task| (task.id, task.name.as_str())).collect();
+    let parents_of = |task: &TaskView| parents.get(&task.id).map_or(&[][..], Vec::as_slice);
+    let mut below: HashMap<TaskId, Vec<&TaskView>> = HashMap::new();
+    // What is still to be drawn, the next one last.
+    let mut open: Vec<(usize, &TaskView)> = Vec::new();
+    for task in tasks.iter().rev() {
+        match parents_of(task).last() {
+            Some(last) => below.entry(*last).or_default().push(task),
+            None => open.push((0, task)),
+        }
+    }
+    let mut text = String::new();
+    while let Some((depth, task)) = open.pop() {
+        let lead = match depth {
+            0 => String::new(),
+            1..=DEEPEST => format!("{}└─ ", "   ".repeat(depth - 1)),
+            _ => format!("{}└─ {depth} deep: ", "   ".repeat(DEEPEST - 1)),
+        };
+        let others = parents_of(task).iter().rev().skip(1);
+        let more = others.len().saturating_sub(NAMED_PARENTS);
+        let mut others: Vec<String> =
+            others.take(NAMED_PARENTS).filter_map(|id| names.get(id)).map(|name| (*name).to_owned()).collect();
+        others.extend((more > 0).then(|| format!("{more} more")));
+        let also = if others.is_empty() { String::new() } else { format!(" (also after {})", others.join(", ")) };
+        let about = why(task);
+        let about = if about.is_empty() { about } else { format!(": {about}") };
+        text.push_str(&format!("{lead}{} [{}]{also}{about}\n", task.name, task.state));
+        open.extend(below.remove(&task.id).into_iter().flatten().map(|child| (depth + 1, child)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use travel_engine::queue::{NewRun, NewTask, SqliteStore};
+
+    #[test]
+    fn ten_thousand_chained_segments_are_drawn_on_a_line_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_for_submit(folder.path().join("queue.db"), Arc::new(SystemClock)).unwrap();
+        let name = |n: usize| format!("segment-{n:05}");
+        let task = |name: String| NewTask::new(name, "travel_segment", "gpu", json!(null));
+        let mut run = NewRun::new("studio", "long", json!(null)).task(task(name(0)));
+        for n in 1..10_000 {
+            run.tasks.push(task(name(n)).after(name(n - 1)));
+        }
+        run.tasks.push((0..10_000).fold(task("stitch".to_owned()), |stitch, n| stitch.after(name(n))));
+        let run = store.submit(run).unwrap().run;
+        let mut parents: HashMap<TaskId, Vec<TaskId>> = HashMap::new();
+        for (parent, child) in store.edges(run).unwrap() {
+            parents.entry(child).or_default().push(parent);
+        }
+        let text = drawn(&store.tasks(run).unwrap(), &parents);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 10_001);
+        assert!(lines.iter().all(|line| line.len() < 300), "the text grows with the tasks alone");
+        assert!(lines[1].starts_with("└─ segment-00001 [blocked]"), "{}", lines[1]);
+        assert!(lines[2].starts_with("   └─ segment-00002 [blocked]"), "{}", lines[2]);
+        let last =
+            "└─ 10000 deep: stitch [blocked] (also after segment-09998, segment-09997, segment-09996, 9996 more)";
+        assert!(lines[10_000].trim_start().starts_with(last), "{}", lines[10_000]);
     }
 }

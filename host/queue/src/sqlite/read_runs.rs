@@ -25,11 +25,13 @@ pub(super) fn runs(sql: &Connection, filter: &RunFilter, limit: u32) -> Outcome<
     let before = filter.before.map_or(i64::MAX, |run| run.0);
     let mut statement = sql.prepare_cached(select_run!(
         "WHERE r.id < :before AND (:tenant IS NULL OR n.name = :tenant)
+           AND (:name IS NULL OR r.name = :name)
            AND (:state IS NULL OR r.state = :state) ORDER BY r.id DESC LIMIT :limit"
     ))?;
     let mut rows = statement.query(named_params! {
         ":before": before,
         ":tenant": filter.tenant,
+        ":name": filter.name,
         ":state": filter.state,
         ":limit": limit.min(MAX_ROWS),
     })?;

@@ -29,6 +29,17 @@ pub(super) fn tasks(sql: &Connection, run: RunId) -> Outcome<Vec<TaskView>> {
     all(sql, select_task!("WHERE run_id = ?1 ORDER BY id"), [run], task_view)
 }
 
+pub(super) fn edges(sql: &Connection, run: RunId) -> Outcome<Vec<(TaskId, TaskId)>> {
+    read_runs::require(sql, run)?;
+    all(
+        sql,
+        "SELECT d.parent_id, d.child_id FROM task t CROSS JOIN task_dep d ON d.child_id = t.id
+          WHERE t.run_id = ?1 ORDER BY d.child_id, d.parent_id",
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
 pub(super) fn view(sql: &Connection, task: TaskId) -> Outcome<TaskView> {
     first(sql, select_task!("WHERE id = ?1"), [task], task_view)?.ok_or_else(|| QueueError::UnknownTask(task).into())
 }

@@ -51,6 +51,14 @@ fn is_held(tx: &Tx<'_>, pool: &str, tenant: i64) -> Outcome<bool> {
         .unwrap_or(false))
 }
 
+pub(super) fn tenants(sql: &Connection) -> Outcome<Vec<String>> {
+    all(sql, "SELECT name FROM tenant ORDER BY name", [], |row| Ok(row.get(0)?))
+}
+
+pub(super) fn pools(sql: &Connection) -> Outcome<Vec<String>> {
+    all(sql, "SELECT pool FROM lane UNION SELECT name FROM pool ORDER BY 1", [], |row| Ok(row.get(0)?))
+}
+
 pub(super) fn paused_pools(sql: &Connection) -> Outcome<Vec<String>> {
     all(sql, "SELECT name FROM pool WHERE paused = 1 ORDER BY name", [], |row| Ok(row.get(0)?))
 }

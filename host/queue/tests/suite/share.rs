@@ -35,6 +35,24 @@ pub(crate) fn within_a_lane_priority_goes_before_age(database: &dyn Database) {
     bench.sound();
 }
 
+pub(crate) fn who_and_what_is_known_can_be_asked(database: &dyn Database) {
+    let bench = Bench::new(database);
+    assert_eq!((bench.store.tenants().unwrap(), bench.store.pools().unwrap()), (Vec::new(), Vec::new()));
+    let run = bench.submit(vec![task("a"), task("b").after("a"), task("c").after("b").after("a")]);
+    bench.store.set_weight("later", 50).unwrap();
+    bench.store.set_pool_paused("night", true).unwrap();
+    assert_eq!(bench.store.tenants().unwrap(), ["later", "studio"]);
+    assert_eq!(bench.store.pools().unwrap(), ["gpu", "night"]);
+    let id = |name: &str| bench.view(run, name).id;
+    let (a, b, c) = (id("a"), id("b"), id("c"));
+    assert_eq!(bench.store.edges(run).unwrap(), [(a, b), (a, c), (b, c)]);
+    let named = |tenant: &str, name: &str| {
+        let (tenant, name) = (Some(tenant.to_owned()), Some(name.to_owned()));
+        bench.store.runs(&RunFilter { tenant, name, ..RunFilter::default() }, 10).unwrap().len()
+    };
+    assert_eq!((named("studio", "alps"), named("later", "alps"), named("studio", "andes")), (1, 0, 0));
+}
+
 pub(crate) fn pools_are_served_in_the_order_of_the_wish(database: &dyn Database) {
     let bench = Bench::new(database);
     bench.submit(vec![NewTask { pool: "cpu".into(), ..task("c") }, task("g")]);
