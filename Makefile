@@ -30,10 +30,11 @@ lint: plugins ## formatting, clippy, rustdoc, contract and documents
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
 	$(CARGO) test --release -p travel-host --test documents -- every_item links_in
 
-bench: build ## the benchmarks of docs/benchmarks.md, beside their peers where Python has them
+bench: build python ## the benchmarks of docs/benchmarks.md, beside their peers where Python has them
 	$(CARGO) bench -p travel-sandbox --bench plan_call
 	$(CARGO) build --release -p travel-media --example stitch_bench -p travel-generators --example inbetween
 	python3 tests/bench/overhead.py
+	python3 tests/bench/devices.py
 	python3 tests/bench/stitch.py
 	@if python3 -c 'import cv2' 2>/dev/null; then \
 	  python3 host/generators/bench/inbetween.py --inbetween $(TARGET)/release/examples/inbetween \

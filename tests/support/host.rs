@@ -1,5 +1,7 @@
 //! A host that runs beside a test.
 
+#![allow(dead_code, reason = "every test file uses its own part")]
+
 use crate::support::Desk;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -68,7 +70,6 @@ impl Host {
         self.child.wait().unwrap().code()
     }
 
-    #[allow(dead_code, reason = "not every test file kills its host")]
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -32,5 +32,8 @@ pub(crate) const RESTART_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait before a new start.
 pub(crate) const RESTART_MOST: Duration = Duration::from_secs(60);
 
+/// Between a program's end and the last of what it had said; a program that it left behind may hold its pipes open for ever.
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// Until the kernel has ended a program that was killed; one that waits for a device may take longer, and is left behind.
 pub(crate) const KILL_TAKES: Duration = Duration::from_secs(2);

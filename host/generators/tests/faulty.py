@@ -36,7 +36,7 @@ def at(state):
 
 
 note(os.getpid())
-if FAULT == "leaves-children":
+if FAULT in ("leaves-children", "dies-leaving-children"):
     note(subprocess.Popen(["sleep", "600"]).pid)
 if FAULT in ("leaves-zombies", "ignores-cancel"):
     note(subprocess.Popen(["sleep", "600"]).pid)
@@ -70,6 +70,8 @@ for line in sys.stdin:
             say(type="error", id=job, **{"class": "invalid"}, message="there is no guide")
             continue
         say(type="progress", phase="work", step=1, of=2)
+        if FAULT == "dies-leaving-children":
+            os._exit(7)
         if FAULT == "prints":
             print("Loading checkpoint shards: 100%", flush=True)
         if FAULT == "says-half-a-line":

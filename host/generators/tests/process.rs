@@ -144,6 +144,9 @@ fn silence_ends_the_program_even_if_it_ignores_the_polite_way() {
 fn what_a_program_started_ends_with_it() {
     assert!(outcome("leaves-children", |_| ()).is_ok());
     assert!(outcome("leaves-zombies", |_| ()).is_ok());
+    // What it started holds its pipes open: its death is seen all the same, and not taken for silence.
+    let error = outcome("dies-leaving-children", |recipe| recipe.silence = Duration::from_secs(60)).unwrap_err();
+    assert_eq!(error.code(), "generator_died", "{error}");
 }
 
 /// Cancels when it is told, and wakes whoever waits.

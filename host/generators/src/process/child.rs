@@ -9,10 +9,11 @@ use super::protocol::{Hello, PROTOCOL, Reply, Request};
 use super::recipe::{PASSED, Recipe};
 use crate::error::GeneratorError;
 use crate::generator::{Device, Progress};
-use crate::limits::{KILL_TAKES, LINES_AHEAD, LOG_BYTES, TAIL_BYTES};
+use crate::limits::{KILL_TAKES, LAST_WORDS, LINES_AHEAD, LOG_BYTES, TAIL_BYTES};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit, test_kill_process_group, waitid,
 };
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -31,6 +32,8 @@ enum Event {
     Closed,
     /// Somebody may have cancelled the job.
     Woken,
+    /// The program has ended; somebody else may hold its pipes open.
+    Exited,
 }
 
 /// Why no reply came.
@@ -58,6 +61,8 @@ pub(crate) struct Child {
     grace: Duration,
     /// Disconnected when the program has ended; its number is still its own.
     exited: Receiver<()>,
+    /// When a conversation learnt of its end.
+    gone: Cell<Option<Instant>>,
     hello: Option<Hello>,
     /// The model that it has loaded.
     pub(crate) model: Option<String>,
@@ -130,10 +135,12 @@ impl Child {
             log,
             grace: recipe.grace,
             exited,
+            gone: Cell::new(None),
             hello: None,
             model: None,
         };
         child.limit(recipe);
+        let tell = child.wake.clone();
         child.serve("exit", move || {
             // Without reaping: only the owner may do that, after the group was ended.
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -141,6 +148,7 @@ impl Child {
                 && waitid(WaitId::Pid(group), options).is_err_and(|e| e == rustix::io::Errno::INTR)
             {}
             drop(ends);
+            drop(tell.send(Event::Exited));
         })?;
         if let Some(mut stdin) = stdin {
             child.serve("writes", move || {
@@ -242,11 +250,16 @@ impl Child {
             if on.cancelled() {
                 return Err(Trouble::Cancelled);
             }
-            match self.events.recv_timeout(patience.saturating_sub(begun.elapsed())) {
+            // Whoever has ended says nothing more; what it had said may be on its way.
+            let gone = self.gone.get().map(|gone| LAST_WORDS.saturating_sub(gone.elapsed()));
+            let patience_left = patience.saturating_sub(begun.elapsed());
+            match self.events.recv_timeout(gone.unwrap_or(patience_left).min(patience_left)) {
                 Ok(Event::Said(reply)) => return Ok(reply),
                 Ok(Event::Garbage(said, reason)) => return Err(Trouble::Garbage { said, reason }),
                 Ok(Event::Closed) | Err(RecvTimeoutError::Disconnected) => return Err(Trouble::Died),
                 Ok(Event::Woken) => {}
+                Ok(Event::Exited) => self.gone.set(Some(Instant::now())),
+                Err(RecvTimeoutError::Timeout) if gone.is_some() => return Err(Trouble::Died),
                 Err(RecvTimeoutError::Timeout) => return Err(Trouble::Silent(patience)),
             }
         }

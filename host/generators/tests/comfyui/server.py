@@ -15,6 +15,7 @@ import json
 import re
 import struct
 import tempfile
+import time
 import uuid
 from pathlib import Path
 
@@ -154,7 +155,7 @@ class Server:
         self.pending, self.running, self.history, self.sockets, self.cache = [], None, {}, {}, {}
         self.known, self.number, self.faults_done = set(), 0, 0
         self.stop, self.wake = None, asyncio.Event()
-        self.seen = {"interrupts": [], "prompts": 0, "sockets": 0, "deleted": []}
+        self.seen = {"interrupts": [], "prompts": 0, "sockets": 0, "deleted": [], "seconds": []}
 
     def once(self, fault):
         """Whether a fault that happens once happens now."""
@@ -288,6 +289,7 @@ class Server:
             if self.once("forget"):
                 self.running = None
                 continue
+            begun = time.monotonic()
             outputs, messages = {}, [["execution_start", {"prompt_id": job["id"]}]]
             await self.send(job, "execution_start")
             try:
@@ -303,6 +305,7 @@ class Server:
                         "exception_message": str(error), "exception_type": getattr(error, "kind", type(error).__name__), "traceback": []}
                 messages.append(["execution_error", said])
             self.running = None
+            self.seen["seconds"].append(time.monotonic() - begun)
             good = messages[-1][0] == "execution_success"
             entry = {"prompt": [job["number"], job["id"], job["prompt"], job["extra"], []], "outputs": outputs, "meta": {},
                      "status": {"status_str": "success" if good else "error", "completed": good, "messages": messages}}
