@@ -165,6 +165,36 @@ fn what_a_failed_generator_said_is_kept_with_its_task() {
     assert_eq!(log, "the roof fell in at generate\n");
 }
 
+/// What the first attempt of a segment by a program with this fault ends with.
+fn first_failure(fault: &str, more: &str) -> Value {
+    let desk = Desk::new();
+    faulty(&desk, fault, more);
+    travel(&desk);
+    let mut host = Host::start(&desk, &["run"]);
+    let told = std::cell::RefCell::new(Value::Null);
+    assert!(host.wait_for(|e| {
+        *told.borrow_mut() = e.clone();
+        e["event"] == "task-failed" || e["event"] == "run-finished"
+    }));
+    host.signal("TERM");
+    assert_eq!(host.end(), Some(0));
+    told.into_inner()
+}
+
+#[test]
+fn black_and_frozen_clips_are_rendered_again_with_the_numbers() {
+    for (fault, code, says) in [
+        ("black", "black_clip", "faulty returned a black clip: the mean luma of its brightest frame is 0.0 of 255"),
+        ("frozen", "frozen_clip", "faulty returned a frozen clip: no frame differs from the first by more than 0.00"),
+    ] {
+        let failed = first_failure(fault, "");
+        assert_eq!((failed["code"].as_str(), failed["retrying"].as_bool()), (Some(code), Some(true)), "{failed}");
+        assert!(failed["error"].as_str().unwrap().starts_with(says), "{failed}");
+    }
+    let allowed = first_failure("frozen", "allow-still = true\n");
+    assert_eq!(allowed["state"], "succeeded", "{allowed}");
+}
+
 #[test]
 fn a_program_ends_when_its_host_is_killed() {
     let desk = Desk::new();

@@ -79,10 +79,9 @@ impl Workplace {
     /// The embedded generators and those of the configuration; nothing is started yet.
     pub fn generators(&self) -> Generators {
         let warm = Warm::default();
-        self.config
-            .generators
-            .iter()
-            .fold(Generators::embedded(), |all, (name, recipe)| all.with(name, recipe.generator(name, &warm)))
+        self.config.generators.iter().fold(Generators::embedded(), |all, (name, recipe)| {
+            all.with(name, recipe.generator(name, &warm)).governed(name, recipe.policy())
+        })
     }
 
     /// The queue's files.

@@ -102,6 +102,32 @@ pub enum EngineError {
         /// What the plan says.
         want: String,
     },
+    /// A generator's clip shows nothing, though its anchors do.
+    #[error(
+        "{generator} returned a black clip: the mean luma of its brightest frame is {brightest:.1} of 255, \
+             that of its anchors up to {anchors:.1}"
+    )]
+    BlackClip {
+        /// Which generator.
+        generator: String,
+        /// Of the brightest frame, 0 to 255.
+        brightest: f64,
+        /// Of the brightest anchor.
+        anchors: f64,
+    },
+    /// Nothing moves in a generator's clip, though its anchors differ.
+    #[error(
+        "{generator} returned a frozen clip: no frame differs from the first by more than {farthest:.2} of 255, \
+             its anchors by {anchors:.1}"
+    )]
+    FrozenClip {
+        /// Which generator.
+        generator: String,
+        /// Mean absolute difference of the frame that differs most from the first.
+        farthest: f64,
+        /// That of the first and the last anchor.
+        anchors: f64,
+    },
     /// The film is not what was planned.
     #[error("the film has {got} frames, but {want} were planned")]
     WrongFilm {
@@ -153,6 +179,8 @@ impl EngineError {
             Self::OutputFolder { .. } => "output_folder",
             Self::StoredPlan(_) | Self::Stored(_) => "stored_record",
             Self::WrongClip { .. } => "wrong_clip",
+            Self::BlackClip { .. } => "black_clip",
+            Self::FrozenClip { .. } => "frozen_clip",
             Self::WrongFilm { .. } => "wrong_film",
             Self::UnknownKind(_) => "unknown_kind",
             Self::Cancelled => "cancelled",
@@ -202,6 +230,9 @@ impl EngineError {
             Self::WrongClip { .. } | Self::WrongFilm { .. } => {
                 "the files were not used; see the log with -v, and try the run again".to_owned()
             }
+            Self::FrozenClip { generator, .. } => {
+                format!("`allow-still = true` in [generators.{generator}] lets such clips pass")
+            }
             _ => String::new(),
         }
     }
@@ -234,7 +265,7 @@ impl EngineError {
             Self::Generator(e) => e.is_retryable(),
             Self::Plugin(e) => e.is_retryable(),
             Self::Queue(e) => e.is_retryable(),
-            Self::WrongClip { .. } | Self::Deadline { .. } => true,
+            Self::WrongClip { .. } | Self::BlackClip { .. } | Self::FrozenClip { .. } | Self::Deadline { .. } => true,
             _ => false,
         }
     }

@@ -6,6 +6,7 @@
 mod orchestrator;
 mod segment;
 mod stitch;
+mod verify;
 
 use crate::control::Control;
 use crate::error::EngineError;

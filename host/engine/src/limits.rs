@@ -31,3 +31,19 @@ pub const RESERVE_AFTER: Duration = Duration::from_secs(60);
 
 /// Tasks that a place of a generator's pool claims beyond those that it runs, to prepare them meanwhile.
 pub const PREPARE_AHEAD: u32 = 1;
+
+/// Mean luma, 0 to 255, below which a frame counts as black. A decoder's black is 0 to 1, with a codec's noise up to 2;
+/// the darkest night that shows something is above.
+pub const BLACK_LUMA: f64 = 3.0;
+
+/// Mean luma from which an anchor is certainly not black: apart from [`BLACK_LUMA`], so that a dark anchor which comes back a
+/// little darker fails nobody.
+pub const LIT_LUMA: f64 = 8.0;
+
+/// Mean absolute difference, in code values, up to which a frame counts as the same picture as the first: what a lossy codec
+/// changes in a picture that stands still.
+pub const STILL_DIFFERENCE: f64 = 1.0;
+
+/// Mean absolute difference from which two anchors are certainly different pictures: whatever leads from one to the other is
+/// beyond [`STILL_DIFFERENCE`] somewhere.
+pub const ANCHORS_APART: f64 = 4.0;

@@ -5,6 +5,7 @@
 //! | `generator` | the trait; what it is given and what it hands back |
 //! | `error` | why a segment was not rendered |
 //! | `registry` | the generators of a host by name |
+//! | `policy` | what becomes of its clips and failures |
 //! | `process` | generators that are programs of their own |
 //! | `comfyui` | ComfyUI servers |
 //! | `rife` | neural in-betweening on the CPU, the default (feature `rife`) |
@@ -26,6 +27,7 @@ mod gap;
 mod generator;
 mod limits;
 mod pace;
+mod policy;
 pub mod process;
 mod registry;
 mod render;
@@ -38,6 +40,7 @@ pub use dissolve::Dissolve;
 pub use error::{Control, GeneratorError};
 pub use gap::{Emit, Gap};
 pub use generator::{CPU, Capabilities, Device, GPU, Generated, Generator, Job, Progress};
+pub use policy::Policy;
 pub use registry::Generators;
 #[cfg(feature = "rife")]
 pub use rife::Rife;

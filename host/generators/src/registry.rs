@@ -3,8 +3,10 @@
 use crate::dissolve::Dissolve;
 use crate::error::GeneratorError;
 use crate::generator::Generator;
+use crate::policy::Policy;
 #[cfg(feature = "rife")]
 use crate::rife::Rife;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The generators that a host has: those embedded in it, and its own.
@@ -12,6 +14,7 @@ use std::sync::Arc;
 pub struct Generators {
     /// In the order in which they are listed; the default first.
     known: Vec<(String, Arc<dyn Generator>)>,
+    policies: BTreeMap<String, Policy>,
 }
 
 impl Generators {
@@ -24,7 +27,7 @@ impl Generators {
             (Rife::NAME.to_owned(), Arc::new(Rife)),
             (Dissolve::NAME.to_owned(), Arc::new(Dissolve)),
         ];
-        Self { known }
+        Self { known, policies: BTreeMap::new() }
     }
 
     /// With one more; a name that is taken is answered by the newcomer.
@@ -33,6 +36,19 @@ impl Generators {
         self.known.retain(|(known, _)| known != name);
         self.known.push((name.to_owned(), generator));
         self
+    }
+
+    /// With what the configuration wishes of the generator of this name.
+    #[must_use]
+    pub fn governed(mut self, name: &str, policy: Policy) -> Self {
+        self.policies.insert(name.to_owned(), policy);
+        self
+    }
+
+    /// What is wished of the generator of this name.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Policy {
+        self.policies.get(name).cloned().unwrap_or_default()
     }
 
     /// The generator of this name.

@@ -99,6 +99,10 @@ for line in sys.stdin:
             os.symlink(request["guide"], out)
         elif FAULT == "writes-an-empty-file":
             open(out, "w", encoding="utf-8").close()
+        elif FAULT in ("black", "frozen"):
+            looks = "lutrgb=r=0:g=0:b=0" if FAULT == "black" else "loop=loop=-1:size=1:start=0"
+            picture = ["-vf", looks, "-frames:v", str(request["frames"]), "-c:v", "libx264rgb", "-qp", "0"]
+            subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", request["guide"], *picture, out], check=True)
         elif FAULT != "writes-nothing":
             shutil.copy(request["guide"], out)
         print("all is well", file=sys.stderr, flush=True)

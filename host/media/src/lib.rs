@@ -10,6 +10,7 @@
 //! | [`mod@probe`], [`reader`], [`writer`] | clips: counted, read, written without loss |
 //! | [`medium`] | what a plan's ids mean |
 //! | [`guide`] | a guide plan → guide and mask clips |
+//! | [`mod@survey`] | a rendered clip beside its guide: counted, and looked at |
 //! | [`joins`] | colour statistics of joins, for the cross-fade policy |
 //! | [`mod@stitch`], [`settings`] | an edit list → the film; how it is encoded |
 //! | [`adjust`], [`sheet`] | the post pass; contact sheets |
@@ -31,6 +32,7 @@ pub mod settings;
 pub mod sheet;
 pub mod still;
 pub mod stitch;
+pub mod survey;
 pub mod watch;
 pub mod writer;
 
@@ -46,5 +48,6 @@ pub use settings::{Codec, Encode, Intermediate, Preset};
 pub use sheet::contact_sheet;
 pub use still::load_still;
 pub use stitch::stitch;
+pub use survey::{Known, Survey, survey};
 pub use watch::{Unwatched, Watch};
 pub use writer::RgbWriter;

@@ -42,11 +42,18 @@ fn count(mut clip: Clip, on: &dyn Watch) -> Result<ClipInfo, MediaError> {
     while clip.next_frame()?.is_some() {
         step(on, clip.position().into(), 0)?;
     }
-    Ok(ClipInfo {
-        dims: clip.dims(),
-        frames: clip.position(),
-        rate: clip.rate(),
-        constant_rate: clip.is_constant_rate(),
-        lossless_rgb: clip.is_lossless_rgb(),
-    })
+    Ok(ClipInfo::of(&clip))
+}
+
+impl ClipInfo {
+    /// Of a clip that was read to its end.
+    pub(crate) fn of(clip: &Clip) -> Self {
+        Self {
+            dims: clip.dims(),
+            frames: clip.position(),
+            rate: clip.rate(),
+            constant_rate: clip.is_constant_rate(),
+            lossless_rgb: clip.is_lossless_rgb(),
+        }
+    }
 }

@@ -1,5 +1,6 @@
-//! `travel_segment`: guide plan → guide and mask → generator → decoded and counted → one post pass → stored.
+//! `travel_segment`: guide plan → guide and mask → generator → decoded, counted and looked at → one post pass → stored.
 
+use super::verify::Wanted;
 use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
 use crate::guide_request::{Film, guide_request, previous_id};
@@ -7,10 +8,10 @@ use crate::submit::slot_artifact;
 use crate::task::{Previous, SegmentInput, SegmentOutput, parse, slot};
 use std::path::{Path, PathBuf};
 use travel::guide::Request;
-use travel::{Dims, Grid, MediumKind, Rate, Role, Segment};
+use travel::{Dims, Grid, MediumKind, Role, Segment};
 use travel_generators::Job as GeneratorJob;
 use travel_generators::process::LOG;
-use travel_media::{ClipInfo, MediaSet, Source};
+use travel_media::{MediaSet, Source};
 
 pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.phase("plan", 0);
@@ -58,13 +59,21 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.leave_place();
     job.control.phase("verify", u64::from(total));
     // The disk writes the clip while it is decoded; storing it syncs once more, and reports what went wrong.
-    let info = std::thread::scope(|scope| {
+    let survey = std::thread::scope(|scope| {
         let writing = scope.spawn(|| std::fs::File::open(&generated.clip).and_then(|clip| clip.sync_data()));
-        let info = travel_media::probe(&generated.clip, control);
+        let survey = travel_media::survey(&generated.clip, &guide, &plan.keep, control);
         drop(writing.join());
-        info
+        survey
     })?;
-    verify(&spec.generator, &info, total, spec.canvas, spec.rate)?;
+    let policy = job.shop.generators.policy(&spec.generator);
+    let wanted = Wanted {
+        generator: &spec.generator,
+        frames: total,
+        dims: spec.canvas,
+        rate: spec.rate,
+        allow_still: policy.allow_still,
+    };
+    wanted.verify(&survey)?;
     let clip = post(job, &input, &generated.clip, &scratch.path("post.mkv"))?;
     job.go_on()?;
 
@@ -76,7 +85,7 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         made.push(slot_artifact(slot::MASK, artifacts.put(&mask)?, "video"));
     }
     let phases_ms = job.control.phases_ms();
-    let output = SegmentOutput { frames: info.frames, dims: info.dims, guide_plan: plan, phases_ms };
+    let output = SegmentOutput { frames: survey.info.frames, dims: survey.info.dims, guide_plan: plan, phases_ms };
     Ok(Done { output: to_json(&output)?, made, ..Done::default() })
 }
 
@@ -130,19 +139,6 @@ fn previous_clip(
             Ok(Some((job.made_by(task, slot::CLIP)?, output.dims, output.frames)))
         }
     }
-}
-
-/// A generator's word is not trusted; its file is.
-fn verify(generator: &str, got: &ClipInfo, total: u32, canvas: Dims, rate: Rate) -> Result<(), EngineError> {
-    if (got.frames, got.dims, got.rate.reduced()) == (total, canvas, rate.reduced()) {
-        return Ok(());
-    }
-    let say = |frames: u32, dims: Dims, rate: Rate| format!("{frames} frames of {dims} at {rate} a second");
-    Err(EngineError::WrongClip {
-        generator: generator.to_owned(),
-        got: say(got.frames, got.dims, got.rate),
-        want: say(total, canvas, rate),
-    })
 }
 
 /// The clip to store: the generator's own, or a changed copy when changes were asked of segments that follow something.

@@ -5,6 +5,7 @@ use super::{Process, Warm};
 use crate::comfyui::{Comfyui, ComfyuiServers};
 use crate::generator::{GPU, Generator};
 use crate::limits;
+use crate::policy::Policy;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -73,6 +74,9 @@ pub struct Recipe {
     /// What the kernel lets it have.
     #[serde(default)]
     pub limits: ResourceLimits,
+    /// Whether a clip in which nothing moves is let pass, though its anchors differ.
+    #[serde(default)]
+    pub allow_still: bool,
 }
 
 /// Limits that the kernel enforces on the program and whatever it starts; none unless set.
@@ -106,7 +110,14 @@ impl Recipe {
             grace: grace(),
             idle: idle(),
             limits: ResourceLimits::default(),
+            allow_still: false,
         }
+    }
+
+    /// How its work is judged, and what becomes of its failures.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy { allow_still: self.allow_still }
     }
 
     /// Fills in what the configuration leaves open; what is wrong with it, in a sentence. Paths are relative to `folder`.

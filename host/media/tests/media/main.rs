@@ -16,4 +16,5 @@ mod lossless;
 mod pattern;
 mod posts;
 mod stills;
+mod surveys;
 mod timing;
