@@ -102,6 +102,8 @@ pub struct Claimed {
     pub affinity: Option<String>,
     /// What the handler is given.
     pub input: Value,
+    /// What a failed attempt left to the next ones.
+    pub carry: Option<Value>,
     /// Stored files that it uses.
     pub artifacts: Vec<SlotArtifact>,
     /// Number of this attempt, from 1: one more than the attempts that *failed*. Attempts whose

@@ -87,12 +87,28 @@ pub struct Failure {
 }
 
 /// Whether, and when, a failed attempt should be made again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Retry {
     /// It would fail again.
     Never,
     /// After this delay (see [`crate::backoff()`]), if the task has attempts left.
     After(Duration),
+    /// After this delay and in another way: the task has all its attempts anew. Whoever asks for this sees to it that ways
+    /// come to an end.
+    Changed(Duration, Change),
+    /// After this delay; what held it up is no fault of the task's, so the attempt does not count.
+    Held(Duration),
+}
+
+/// In which way a task is tried again. A retry of the run or the task by a person takes it back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The pool that it moves to.
+    pub pool: Option<String>,
+    /// Its affinity from now on.
+    pub affinity: Option<String>,
+    /// What the next attempts are given, instead of what an earlier change gave them.
+    pub carry: Value,
 }
 
 /// Answer to a [`Failure`].

@@ -84,6 +84,13 @@ pub enum Reason {
         /// Why the last one failed.
         error: Option<String>,
     },
+    /// It waits for another way to be tried, or for what held it up.
+    Held {
+        /// In how long it is tried again.
+        in_ms: u64,
+        /// Why.
+        error: Option<String>,
+    },
     /// It was asked not to start before a time.
     NotBefore {
         /// In how long.
@@ -182,6 +189,10 @@ impl fmt::Display for Reason {
             Self::Retry { in_ms, failures, max_attempts, error } => {
                 write!(f, "attempt {failures} of {max_attempts} failed, the next is due in {}", span(*in_ms))?;
                 error.as_ref().map_or(Ok(()), |error| write!(f, "; it failed with: {error}"))
+            }
+            Self::Held { in_ms, error } => {
+                write!(f, "a retry is due in {}", span(*in_ms))?;
+                error.as_ref().map_or(Ok(()), |error| write!(f, ", because {error}"))
             }
             Self::NotBefore { in_ms, .. } => write!(f, "it was asked not to start for another {}", span(*in_ms)),
             Self::NoHost { last_seen_ms_ago: None } => {

@@ -37,7 +37,9 @@ pub mod view;
 pub use backoff::backoff;
 pub use claim::{Beat, BeatAnswer, Capacity, ClaimRequest, Claimed, Incarnation, NewWorker, Parent};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use completion::{Cancelled, EmittedTask, Failed, Failure, Finish, Finished, NewEvent, Recovered, Retry, Revived};
+pub use completion::{
+    Cancelled, Change, EmittedTask, Failed, Failure, Finish, Finished, NewEvent, Recovered, Retry, Revived,
+};
 pub use control::{Explanation, OpenParent, Paused, PrunePolicy, Pruned, Reason, Repair, StoreStats};
 pub use disk::Disk;
 pub use error::{Cause, QueueError, Result};

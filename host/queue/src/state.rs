@@ -138,6 +138,8 @@ words! {
         TaskSucceeded = "task_succeeded",
         /// An attempt failed; the task will be tried again.
         TaskRetrying = "task_retrying",
+        /// Something that is no fault of the task's holds it up; the attempt does not count.
+        TaskHeld = "task_held",
         /// The task was given up.
         TaskFailed = "task_failed",
         /// The task's worker vanished; the task is ready again.

@@ -68,8 +68,8 @@ pub trait Store: Send + Sync {
     /// here. Stale like [`Store::succeed`].
     fn begin_work(&self, task: TaskId, token: LeaseToken) -> Result<()>;
 
-    /// Ends an attempt without a result: to be retried, given up (children are skipped or run
-    /// without it), or, when its run was cancelled, cancelled. Stale like [`Store::succeed`].
+    /// Ends an attempt without a result: to be retried (as it is, or in another way and perhaps in another pool), held up, given
+    /// up (children are skipped or run without it), or, when its run was cancelled, cancelled. Stale like [`Store::succeed`].
     fn fail(&self, failure: Failure) -> Result<Failed>;
 
     /// Hands a running task back; counts as no attempt. What it is then: ready, or paused or blocked with its run, or
@@ -81,7 +81,7 @@ pub trait Store: Send + Sync {
     fn cancel_run(&self, run: RunId) -> Result<Cancelled>;
 
     /// Sets a run going again: failed, cancelled and skipped tasks are open anew, with all their
-    /// attempts. What succeeded stays as it is.
+    /// attempts, in the pools and the way in which they began. What succeeded stays as it is.
     fn retry_run(&self, run: RunId) -> Result<Revived>;
 
     /// Cancels one task; what needs its result is skipped. One that runs is asked to stop.

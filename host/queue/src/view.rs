@@ -134,6 +134,8 @@ pub struct TaskView {
     pub progress: Option<Value>,
     /// Why the last attempt failed, or why it was skipped.
     pub error: Option<String>,
+    /// What a failed attempt left to the next ones.
+    pub carry: Option<Value>,
     /// When it was added.
     pub created_at: TimestampMs,
     /// When the last attempt began.

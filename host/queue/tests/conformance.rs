@@ -62,6 +62,8 @@ sqlite! {
         a_task_of_a_cancelled_run_is_not_started_again,
         heartbeats_keep_a_lease_and_silence_ends_it,
         a_failed_attempt_is_made_again_when_its_time_has_come,
+        a_changed_task_goes_on_in_another_pool_until_somebody_sets_it_going_again,
+        what_holds_a_task_up_costs_no_attempt_and_is_explained,
         a_released_task_is_as_if_it_had_not_been_taken,
         an_incarnation_registers_once;
     share:

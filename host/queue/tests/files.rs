@@ -54,7 +54,7 @@ fn a_database_of_a_later_version_is_refused() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert_eq!(codes(&path), ["queue_too_new"; 3]);
     let message = SqliteStore::open_for_read(&path).unwrap_err().to_string();
-    assert!(message.contains("version 99") && message.contains("up to 3"), "{message}");
+    assert!(message.contains("version 99") && message.contains("up to 4"), "{message}");
 }
 
 #[test]

@@ -16,6 +16,15 @@ use serde_json::json;
 use travel_queue::*;
 
 #[derive(Debug, Clone)]
+enum Again {
+    Never,
+    Later,
+    /// In this pool, or where it is.
+    Changed(Option<&'static str>),
+    Held,
+}
+
+#[derive(Debug, Clone)]
 enum Step {
     Submit {
         tenant: u8,
@@ -32,7 +41,7 @@ enum Step {
     },
     Fail {
         pick: usize,
-        again: bool,
+        again: Again,
     },
     Release {
         pick: usize,
@@ -73,6 +82,16 @@ enum Step {
     },
 }
 
+fn again() -> impl Strategy<Value = Again> {
+    let pools = [None, Some("gpu"), Some("cpu")].map(Again::Changed);
+    prop_oneof![
+        2 => Just(Again::Never),
+        2 => Just(Again::Later),
+        2 => prop::sample::select(pools.to_vec()),
+        1 => Just(Again::Held),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let pick = any::<usize>;
     prop_oneof![
@@ -80,7 +99,7 @@ fn step() -> impl Strategy<Value = Step> {
             |(tenant, segments, chained, keep_going)| Step::Submit { tenant, segments, chained, keep_going }),
         9 => any::<bool>().prop_map(|cpu_first| Step::Claim { cpu_first }),
         5 => (pick(), 0..3_u8).prop_map(|(pick, emit)| Step::Succeed { pick, emit }),
-        4 => (pick(), any::<bool>()).prop_map(|(pick, again)| Step::Fail { pick, again }),
+        6 => (pick(), again()).prop_map(|(pick, again)| Step::Fail { pick, again }),
         1 => pick().prop_map(|pick| Step::Release { pick }),
         1 => Just(Step::Beat),
         2 => pick().prop_map(|pick| Step::AnswerLate { pick }),
@@ -211,15 +230,23 @@ impl Walk {
         assert_eq!(finished.run_state, self.reference.run_state(claimed.run));
     }
 
-    fn fail(&mut self, claimed: &Claimed, again: bool) {
+    fn fail(&mut self, claimed: &Claimed, again: Again) {
         let delay = backoff(claimed.attempt, 0.5);
-        let retry = if again { Retry::After(delay) } else { Retry::Never };
+        let retry = match again {
+            Again::Never => Retry::Never,
+            Again::Later => Retry::After(delay),
+            Again::Held => Retry::Held(delay),
+            Again::Changed(pool) => {
+                let pool = pool.map(str::to_owned);
+                Retry::Changed(delay, Change { pool, affinity: None, carry: json!(claimed.token) })
+            }
+        };
+        self.reference.fail(claimed.task, &retry);
         let (code, error) = ("c".to_owned(), "e".to_owned());
         let failed = self
             .store
             .fail(Failure { task: claimed.task, token: claimed.token, code, error, retry, artifacts: Vec::new() })
             .unwrap();
-        self.reference.fail(claimed.task, again.then(|| self.clock.now().after(delay)));
         assert_eq!(failed.state, self.reference.tasks[&claimed.task].state);
     }
 
@@ -368,6 +395,8 @@ impl Walk {
             assert_eq!(tasks.len(), self.reference.of(*run).len(), "run {run}");
             for task in tasks {
                 assert_eq!(task.state, self.reference.tasks[&task.id].state, "task {} ({})", task.id, task.name);
+                assert_eq!(task.pool, self.reference.tasks[&task.id].pool, "task {} ({})", task.id, task.name);
+                assert_eq!(task.failures, self.reference.tasks[&task.id].failures, "task {} ({})", task.id, task.name);
                 // Whatever its state, it can say why.
                 assert_eq!(self.store.explain(task.id).unwrap().state, task.state);
                 if task.state == TaskState::Running && self.reference.tasks[&task.id].cancelling {

@@ -127,7 +127,8 @@ fn claimed(sql: &Connection, task: TaskId) -> Outcome<Claimed> {
     let found = first(
         sql,
         "SELECT t.lease_token, t.run_id, r.name, n.name, ri.spec, t.name, t.kind, t.pool,
-                t.affinity, ti.input, t.failures, t.max_attempts, t.lost, t.lease_until, t.deadline_ms
+                t.affinity, ti.input, t.failures, t.max_attempts, t.lost, t.lease_until, t.deadline_ms,
+                t.carry
            FROM task t JOIN run r ON r.id = t.run_id JOIN tenant n ON n.id = t.tenant_id
            JOIN run_io ri ON ri.run_id = r.id JOIN task_io ti ON ti.task_id = t.id
           WHERE t.id = ?1",
@@ -148,6 +149,7 @@ fn claimed(sql: &Connection, task: TaskId) -> Outcome<Claimed> {
                 pool: row.get(7)?,
                 affinity: row.get(8)?,
                 input: json(&input, place("task_io", "input", task.0))?,
+                carry: optional_json(row.get(15)?, place("task", "carry", task.0))?,
                 artifacts: Vec::new(),
                 attempt: row.get::<_, u32>(10)?.saturating_add(1),
                 max_attempts: row.get(11)?,

@@ -26,8 +26,11 @@ pub(super) fn explain(sql: &Connection, task: TaskId, host_works: bool, now: Tim
                 })?;
             Reason::RunPaused { run: view.run, for_ms: ms(since.unwrap_or(now), now) }
         }
-        TaskState::Scheduled if view.failures == 0 => {
+        TaskState::Scheduled if view.error.is_none() => {
             Reason::NotBefore { in_ms: ms(now, view.ready_at), at: view.ready_at }
+        }
+        TaskState::Scheduled if view.failures == 0 || was_held(sql, &view)? => {
+            Reason::Held { in_ms: ms(now, view.ready_at), error: view.error.clone() }
         }
         TaskState::Scheduled => Reason::Retry {
             in_ms: ms(now, view.ready_at),
@@ -44,6 +47,12 @@ pub(super) fn explain(sql: &Connection, task: TaskId, host_works: bool, now: Tim
         },
     };
     Ok(Explanation { task, name: view.name, state: view.state, reason })
+}
+
+/// Whether its last attempt was no failure.
+fn was_held(sql: &Connection, view: &TaskView) -> Outcome<bool> {
+    let query = "SELECT outcome = 'released' FROM attempt WHERE task_id = ?1 AND token = ?2";
+    Ok(first(sql, query, params![view.id, view.token], |row| Ok(row.get(0)?))? == Some(true))
 }
 
 fn ms(from: TimestampMs, to: TimestampMs) -> u64 {

@@ -12,7 +12,7 @@ use super::ledger::{
 use super::parcel::{self, TaskParcel};
 use super::submit::{add_artifacts, add_tasks, tell_added};
 use super::writer::Tx;
-use crate::completion::{Failed, Failure, Finish, Finished, Retry};
+use crate::completion::{Change, Failed, Failure, Finish, Finished, Retry};
 use crate::error::Result;
 use crate::ids::{LeaseToken, TaskId, TimestampMs};
 use crate::state::{AttemptOutcome, EventKind, TaskState};
@@ -92,25 +92,33 @@ pub(super) fn fail(tx: &Tx<'_>, failure: &Failure) -> Outcome<Failed> {
         });
     }
     let error = parcel::error_text(&failure.error);
-    end_attempt(tx, &held, AttemptOutcome::Failed, Some(&error))?;
+    let is_held = matches!(failure.retry, Retry::Held(_));
+    let outcome = if is_held { AttemptOutcome::Released } else { AttemptOutcome::Failed };
+    end_attempt(tx, &held, outcome, Some(&error))?;
     add_artifacts(tx, held.tenant, held.task, "made", &failure.artifacts)?;
-    let failures = held.failures.saturating_add(1);
+    let failures = if is_held { held.failures } else { held.failures.saturating_add(1) };
     change(tx.sql, "UPDATE task SET failures = ?2 WHERE id = ?1", params![held.task, failures])?;
-    match failure.retry {
+    let code = &failure.code;
+    match &failure.retry {
         Retry::After(delay) if failures < held.max_attempts => {
-            let retry_at = tx.now.after(delay);
-            let state = put_back(tx, &held, TaskState::Scheduled, retry_at, Some(&error))?;
+            let retry_at = tx.now.after(*delay);
+            let data = json!({"code": code, "error": error, "attempt": failures, "retry_at": retry_at});
+            again(tx, &held, &error, retry_at, EventKind::TaskRetrying, &data)
+        }
+        Retry::Changed(delay, change) => {
+            let retry_at = tx.now.after(*delay);
             let data = json!({
-                "code": failure.code, "error": error, "attempt": failures, "retry_at": retry_at,
+                "code": code, "error": error, "attempt": failures, "retry_at": retry_at,
+                "change": {"pool": change.pool, "carry": change.carry},
             });
-            event(tx, held.run, Some(held.task), EventKind::TaskRetrying, &data)?;
-            Ok(Failed {
-                state,
-                retry_at: Some(retry_at),
-                run_state: settle(tx, held.run)?,
-                skipped: Vec::new(),
-                released: Vec::new(),
-            })
+            let failed = again(tx, &held, &error, retry_at, EventKind::TaskRetrying, &data)?;
+            alter(tx, held.task, change)?;
+            Ok(failed)
+        }
+        Retry::Held(delay) => {
+            let retry_at = tx.now.after(*delay);
+            let data = json!({"code": code, "error": error, "retry_at": retry_at});
+            again(tx, &held, &error, retry_at, EventKind::TaskHeld, &data)
         }
         Retry::After(_) | Retry::Never => {
             let ended = give_up(tx, &held, &failure.code, &error)?;
@@ -123,6 +131,43 @@ pub(super) fn fail(tx: &Tx<'_>, failure: &Failure) -> Outcome<Failed> {
             })
         }
     }
+}
+
+/// Makes a running task wait for its next attempt, and says so.
+fn again(
+    tx: &Tx<'_>,
+    held: &Held,
+    error: &str,
+    retry_at: TimestampMs,
+    kind: EventKind,
+    data: &Value,
+) -> Outcome<Failed> {
+    let state = put_back(tx, held, TaskState::Scheduled, retry_at, Some(error))?;
+    event(tx, held.run, Some(held.task), kind, data)?;
+    Ok(Failed {
+        state,
+        retry_at: Some(retry_at),
+        run_state: settle(tx, held.run)?,
+        skipped: Vec::new(),
+        released: Vec::new(),
+    })
+}
+
+/// Changes how a task is tried again. It no longer runs and is not ready, so that no lane counts it while it moves.
+fn alter(tx: &Tx<'_>, task: TaskId, to: &Change) -> Outcome<()> {
+    if let Some(pool) = &to.pool {
+        parcel::name("a task's pool", pool)?;
+    }
+    let carry = parcel::payload("what a task carries", &to.carry)?;
+    change(
+        tx.sql,
+        "UPDATE task SET failures = 0, carry = ?2,
+                home_affinity = CASE WHEN home_pool IS NULL THEN affinity ELSE home_affinity END,
+                home_pool = coalesce(home_pool, pool),
+                pool = coalesce(?3, pool), affinity = coalesce(?4, affinity) WHERE id = ?1",
+        params![task, carry, to.pool, to.affinity],
+    )?;
+    Ok(())
 }
 
 pub(super) fn begin_work(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcome<()> {

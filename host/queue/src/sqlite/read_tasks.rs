@@ -18,7 +18,7 @@ macro_rules! select_task {
             "SELECT id, run_id, name, kind, pool, state, priority, ready_at, pending_deps,
                     on_dep_failure, failures, max_attempts, lost, lease_token, worker_id,
                     lease_until, cancel_at, progress, error, created_at, started_at, finished_at,
-                    deadline_ms FROM task ",
+                    deadline_ms, carry FROM task ",
             $rest
         )
     };
@@ -129,6 +129,7 @@ fn task_view(row: &Row<'_>) -> Outcome<TaskView> {
         cancel_at: row.get(16)?,
         progress: optional_json(row.get(17)?, place("task", "progress", id.0))?,
         error: row.get(18)?,
+        carry: optional_json(row.get(23)?, place("task", "carry", id.0))?,
         created_at: row.get(19)?,
         started_at: row.get(20)?,
         finished_at: row.get(21)?,

@@ -84,13 +84,16 @@ fn given_up_parent(tx: &Tx<'_>, task: TaskId) -> Outcome<Option<TaskId>> {
     first(tx.sql, query, [task], |row| Ok(row.get(0)?))
 }
 
-/// Opens tasks that are over without a result, with all their attempts, and their run.
+/// Opens tasks that are over without a result, with all their attempts and in the way and pool in which they began, and
+/// their run.
 fn revive(tx: &Tx<'_>, run: RunId, tasks: &[TaskId]) -> Outcome<()> {
     for task in tasks {
         change(
             tx.sql,
             "UPDATE task SET state = 'blocked', finished_at = NULL, cancel_at = NULL, error = NULL,
-                    failures = 0, lost = 0, progress = NULL WHERE id = ?1",
+                    failures = 0, lost = 0, progress = NULL, carry = NULL, pool = coalesce(home_pool, pool),
+                    affinity = CASE WHEN home_pool IS NULL THEN affinity ELSE home_affinity END,
+                    home_pool = NULL, home_affinity = NULL WHERE id = ?1",
             [task],
         )?;
     }

@@ -4,16 +4,18 @@
 use std::collections::BTreeMap;
 
 use travel_queue::limits::MAX_LOST;
-use travel_queue::{OnDepFailure, RunId, RunState, TaskId, TaskState, TimestampMs};
+use travel_queue::{OnDepFailure, Retry, RunId, RunState, TaskId, TaskState, TimestampMs};
 
 #[derive(Debug, Clone)]
 pub(crate) struct RefTask {
     pub(crate) run: RunId,
     pub(crate) pool: String,
+    /// The pool in which it was added.
+    home: String,
     pub(crate) state: TaskState,
     parents: Vec<TaskId>,
     keep_going: bool,
-    failures: u32,
+    pub(crate) failures: u32,
     max_attempts: u32,
     lost: u32,
     due: TimestampMs,
@@ -84,6 +86,7 @@ impl Reference {
                 new.task,
                 RefTask {
                     run,
+                    home: new.pool.clone(),
                     pool: new.pool,
                     state,
                     parents: new.parents,
@@ -166,19 +169,29 @@ impl Reference {
         self.settle(self.tasks[&task].run);
     }
 
-    pub(crate) fn fail(&mut self, task: TaskId, retry_at: Option<TimestampMs>) {
+    pub(crate) fn fail(&mut self, task: TaskId, retry: &Retry) {
         if self.tasks[&task].cancelling {
             return self.end(task, TaskState::Cancelled);
         }
         let held = self.tasks.get_mut(&task).unwrap();
-        held.failures += 1;
-        match retry_at.filter(|_| held.failures < held.max_attempts) {
-            None => self.end(task, TaskState::Failed),
-            Some(at) => {
-                held.due = at;
-                self.put_back(task, TaskState::Scheduled);
+        let delay = match retry {
+            Retry::Held(delay) => *delay,
+            Retry::Changed(delay, change) => {
+                held.failures = 0;
+                held.pool = change.pool.clone().unwrap_or_else(|| held.pool.clone());
+                *delay
             }
-        }
+            Retry::After(delay) if held.failures + 1 < held.max_attempts => {
+                held.failures += 1;
+                *delay
+            }
+            Retry::After(_) | Retry::Never => {
+                held.failures += 1;
+                return self.end(task, TaskState::Failed);
+            }
+        };
+        held.due = self.now.after(delay);
+        self.put_back(task, TaskState::Scheduled);
     }
 
     pub(crate) fn release(&mut self, task: TaskId) {
@@ -287,6 +300,7 @@ impl Reference {
         for id in open {
             let task = self.tasks.get_mut(id).unwrap();
             (task.state, task.failures, task.lost, task.cancelling) = (TaskState::Blocked, 0, 0, false);
+            task.pool = task.home.clone();
         }
         for id in self.of(run) {
             let task = &self.tasks[&id];

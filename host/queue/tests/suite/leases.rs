@@ -128,6 +128,59 @@ pub(crate) fn a_failed_attempt_is_made_again_when_its_time_has_come(database: &d
     bench.sound();
 }
 
+pub(crate) fn a_changed_task_goes_on_in_another_pool_until_somebody_sets_it_going_again(database: &dyn Database) {
+    let mut bench = Bench::new(database);
+    let run = bench.submit(vec![NewTask { affinity: Some("wan".into()), ..task("a") }]);
+    let a = bench.take("a");
+    assert_eq!((&*a.pool, &a.carry), ("gpu", &None));
+    bench.fail(&a, LATER);
+    bench.pass(10);
+    let a = bench.take("a");
+    let to = |pool: Option<&str>, n| Change {
+        pool: pool.map(str::to_owned),
+        affinity: pool.map(|_| "flow".to_owned()),
+        carry: json!({ "rungs": n }),
+    };
+    let failed = bench.fail(&a, Retry::Changed(Duration::ZERO, to(Some("cpu"), 1)));
+    assert_eq!(failed.state, TaskState::Scheduled);
+    bench.restart();
+    let a = bench.take("a");
+    assert_eq!((&*a.pool, a.affinity.as_deref(), a.attempt), ("cpu", Some("flow"), 1), "with all its attempts");
+    assert_eq!(a.carry, Some(json!({"rungs": 1})));
+    bench.sound();
+    bench.fail(&a, Retry::Changed(Duration::ZERO, to(None, 2)));
+    let a = bench.take("a");
+    assert_eq!((&*a.pool, &a.carry), ("cpu", &Some(json!({"rungs": 2}))));
+    bench.fail(&a, Retry::Never);
+    bench.store.retry_task(a.task).unwrap();
+    let a = bench.take("a");
+    assert_eq!((&*a.pool, a.affinity.as_deref(), a.carry.as_ref()), ("gpu", Some("wan"), None), "as it began");
+    let events = bench.store.events(run, Seq(0), 100).unwrap();
+    let changed = events.iter().find(|event| event.data.get("change").is_some()).unwrap();
+    assert_eq!(changed.kind, EventKind::TaskRetrying);
+    assert_eq!(changed.data["change"], json!({"pool": "cpu", "carry": {"rungs": 1}}));
+    bench.sound();
+}
+
+pub(crate) fn what_holds_a_task_up_costs_no_attempt_and_is_explained(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = bench.submit(vec![task("a")]);
+    bench.fail(&bench.take("a"), LATER);
+    bench.pass(10);
+    for _ in 0..5 {
+        let a = bench.take("a");
+        assert_eq!(a.attempt, 2);
+        let failed = bench.fail(&a, Retry::Held(Duration::from_secs(40)));
+        assert_eq!((failed.state, failed.retry_at), (TaskState::Scheduled, bench.store.next_wakeup().unwrap()));
+        let why = bench.store.explain(a.task).unwrap().to_string();
+        assert!(why.ends_with("scheduled: a retry is due in 40s, because no frame for 60 s"), "{why}");
+        bench.pass(40);
+    }
+    assert_eq!(bench.view(run, "a").failures, 1);
+    assert_eq!(bench.kinds(run).iter().filter(|kind| **kind == EventKind::TaskHeld).count(), 5);
+    bench.sound();
+}
+
 pub(crate) fn a_released_task_is_as_if_it_had_not_been_taken(database: &dyn Database) {
     let bench = Bench::new(database);
     let run = bench.submit(vec![task("a"), task("b")]);
