@@ -89,7 +89,7 @@ impl PlaceWatch for Placed {
 
     fn left_place(&self) {
         // The host outlives its tasks: it waits for every report before it returns.
-        drop(self.report.send(Report::Left(self.task)));
+        drop(self.report.send(Report { task: self.task, token: self.token, now: Now::Left }));
     }
 }
 
@@ -102,12 +102,19 @@ struct Hands {
     open: BTreeSet<RunId>,
 }
 
-/// What a task's thread reports.
-enum Report {
+/// What a task's thread reports. The token says of which attempt: one that has settled may be claimed again before its thread
+/// has said so.
+struct Report {
+    task: TaskId,
+    token: LeaseToken,
+    now: Now,
+}
+
+enum Now {
     /// It goes on, and no longer needs its place.
-    Left(TaskId),
+    Left,
     /// It has settled.
-    Ended { task: TaskId, settled: Result<(), QueueError> },
+    Ended(Result<(), QueueError>),
 }
 
 impl Host {
@@ -248,6 +255,8 @@ impl Host {
                 let (run, task, token) = (claimed.run, claimed.task, claimed.token);
                 let patience = claimed.deadline;
                 let affinity = claimed.affinity.clone();
+                // An earlier attempt of it has settled, though its thread has not come to say so.
+                hands.slots.end(task);
                 let may_run = hands.slots.take(wish.place, task, &claimed.pool, affinity.as_deref());
                 let device = self.places.get(wish.place).and_then(Place::device);
                 let control = self.start(claimed, device, report.clone())?;
@@ -286,9 +295,8 @@ impl Host {
         report: mpsc::UnboundedSender<Report>,
     ) -> Result<Arc<Control>, EngineError> {
         let (store, shop, observer) = (Arc::clone(&self.store), Arc::clone(&self.shop), Arc::clone(&self.observer));
-        let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
-        let places =
-            Box::new(Placed { store: Arc::clone(&self.store), task, token: claimed.token, report: report.clone() });
+        let (run, task, token, name) = (claimed.run, claimed.task, claimed.token, claimed.name.clone());
+        let places = Box::new(Placed { store: Arc::clone(&self.store), task, token, report: report.clone() });
         let control = Arc::new(Control::new(run, task, name, device, Arc::clone(&observer), places));
         let held = Arc::clone(&control);
         let work = move || {
@@ -298,7 +306,7 @@ impl Host {
             }));
             let settled = settled.unwrap_or(Err(QueueError::Closed));
             drop(held);
-            let _ = report.send(Report::Ended { task, settled });
+            let _ = report.send(Report { task, token, now: Now::Ended(settled) });
         };
         std::thread::Builder::new()
             .name("task".to_owned())
@@ -461,14 +469,20 @@ impl Fence {
 
 impl Hands {
     fn take_report(&mut self, report: Report) -> Result<(), QueueError> {
-        let settled = match report {
-            Report::Left(task) => {
-                self.slots.leave(task);
+        let Report { task, token, now } = report;
+        let is_newest = self.running.get(&task).is_some_and(|held| held.token == token);
+        let settled = match now {
+            Now::Left => {
+                if is_newest {
+                    self.slots.leave(task);
+                }
                 Ok(())
             }
-            Report::Ended { task, settled } => {
-                self.slots.end(task);
-                self.running.remove(&task);
+            Now::Ended(settled) => {
+                if is_newest {
+                    self.slots.end(task);
+                    self.running.remove(&task);
+                }
                 settled
             }
         };
