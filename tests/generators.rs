@@ -196,6 +196,73 @@ fn black_and_frozen_clips_are_rendered_again_with_the_numbers() {
 }
 
 #[test]
+fn what_a_generator_says_of_its_failure_decides_whether_it_is_tried_again() {
+    for (fault, code, again) in [
+        ("invalid", "generator_refused", false),
+        ("out-of-memory", "generator_out_of_memory", true),
+        ("transient", "generator_transient", true),
+        ("fatal", "generator_fatal", false),
+    ] {
+        let failed = first_failure(fault, "");
+        assert_eq!((failed["code"].as_str(), failed["retrying"].as_bool()), (Some(code), Some(again)), "{failed}");
+        assert!(failed["error"].as_str().unwrap().contains("no luck today"), "{failed}");
+    }
+}
+
+/// The first segment of the run, once a host has done all that there is to do.
+fn segment_after_all(desk: &Desk) -> Value {
+    desk.ok(&["run", "--until-idle"]);
+    let tasks = desk.json(&["tasks", "list", "trip"]);
+    let segment = tasks.as_array().unwrap().iter().find(|t| t["name"] == "segment-00").unwrap()["id"].to_string();
+    desk.json(&["tasks", "show", &segment])
+}
+
+#[test]
+fn a_generator_out_of_memory_is_tried_with_less_and_then_elsewhere() {
+    let desk = Desk::new();
+    let ladder = "out-of-memory = [{ settings = { tiles = 2 } }, { settings = { tiles = 4 }, pool = \"gpu\" }]\n";
+    faulty(&desk, "needs-tiles", ladder);
+    travel(&desk);
+    let segment = segment_after_all(&desk);
+    assert_eq!(
+        (&segment["task"]["state"], &segment["task"]["pool"]),
+        (&"succeeded".into(), &"gpu".into()),
+        "{segment}"
+    );
+    let outcomes: Vec<&Value> = segment["attempts"].as_array().unwrap().iter().map(|a| &a["outcome"]).collect();
+    assert_eq!(outcomes, ["failed", "failed", "succeeded"]);
+    let course = &segment["output"]["course"];
+    assert_eq!(course["rungs"], 2);
+    assert!(course["because"].as_str().unwrap().starts_with("rung 2 of 2"), "{course}");
+
+    faulty(&desk, "needs-tiles", "out-of-memory = [{ settings = { tiles = \"few\" } }]\n");
+    let pictures = desk.pictures(2);
+    desk.refused(&quick("travel", &pictures, &["--generator", "faulty"]), 2, "generator_settings");
+}
+
+#[test]
+fn the_next_of_the_chain_renders_what_a_generator_cannot_and_everybody_is_told() {
+    let desk = Desk::new();
+    faulty(&desk, "fatal", "fallback = [\"odd\", \"dissolve\"]\n");
+    let config = std::fs::read_to_string(desk.path("travel-host.toml")).unwrap();
+    let odd = config.replace("generators.faulty", "generators.odd").replace("\"fatal\"", "\"has-a-coarse-grid\"");
+    let odd = odd.lines().filter(|line| !line.starts_with("fallback")).collect::<Vec<_>>().join("\n");
+    std::fs::write(desk.path("travel-host.toml"), format!("{config}{odd}\n")).unwrap();
+    travel(&desk);
+    let segment = segment_after_all(&desk);
+    assert_eq!(segment["task"]["state"], "succeeded", "{segment}");
+    assert_eq!(segment["output"]["course"]["generator"], "dissolve", "whose grid has 9 frames: {segment}");
+    let says = "rendered by dissolve instead of faulty: generator `faulty` failed: no luck today";
+    for command in [["tasks", "show", &segment["task"]["id"].to_string()], ["runs", "show", "trip"]] {
+        let told = desk.ok(&command);
+        assert!(told.contains(says), "{command:?}: {told}");
+    }
+    let events = desk.ok(&["runs", "events", "trip"]);
+    assert!(events.contains("rendered_otherwise") && events.contains("instead of faulty"), "{events}");
+    assert!(frames(&desk.path("out/trip.mp4")).len() > 8);
+}
+
+#[test]
 fn a_program_ends_when_its_host_is_killed() {
     let desk = Desk::new();
     faulty(&desk, "nothing", "");
@@ -216,6 +283,10 @@ fn a_bad_generator_of_the_configuration_is_named_before_anything_is_done() {
         ("[generators.wan]\ncommand = []\n", "command is empty"),
         ("[generators.wan]\ncommand = [\"x\"]\npool = \"tpu\"\n", "serves its pool tpu"),
         ("[generators.wan]\ncommand = [\"x\"]\nsilence = \"soon\"\n", "`soon` is no time"),
+        ("[generators.wan]\ncommand = [\"x\"]\nfallback = [\"rife\", \"wan\"]\n", "goes in a circle"),
+        ("[generators.wan]\ncommand = [\"x\"]\nfallback = [\"ltx\"]\n", "`ltx`, which is no generator"),
+        ("[generators.wan]\ncommand = [\"x\"]\nout-of-memory = [{ pool = \"tpu\" }]\n", "serves pool tpu of rung 1"),
+        ("[generators.wan]\ncommand = [\"x\"]\nout-of-memory = [{}]\n", "rung 1 of out-of-memory changes nothing"),
         ("[generators.\"w n\"]\ncommand = [\"x\"]\n", "letters, digits"),
     ] {
         std::fs::write(desk.path("travel-host.toml"), text).unwrap();

@@ -127,11 +127,12 @@ pub struct GeneratorConfig {
 }
 
 /// What is wrong with a generator, in a sentence.
-fn fault_of(name: &str, recipe: &Recipe, devices: Option<&[DeviceConfig]>) -> Option<String> {
+fn fault_of(name: &str, recipe: &Recipe, devices: Option<&[DeviceConfig]>, names: &[String]) -> Option<String> {
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
         return Some("its name may have letters, digits, `-`, `_` and `.`".to_owned());
     }
-    if Generators::embedded().by_name(name).is_ok() {
+    let embedded = Generators::embedded();
+    if embedded.by_name(name).is_ok() {
         return Some("the program has a generator of this name built in".to_owned());
     }
     let served = devices.unwrap_or_default().iter().flat_map(|device| device.pools.keys().map(String::as_str));
@@ -144,7 +145,9 @@ fn fault_of(name: &str, recipe: &Recipe, devices: Option<&[DeviceConfig]>) -> Op
     if !own && !pools.contains(&pool) {
         return Some(format!("no slot or device serves its pool {pool}; served are {}", pools.join(", ")));
     }
-    None
+    recipe
+        .policy()
+        .fault(name, &pools, |other| names.iter().any(|name| name == other) || embedded.by_name(other).is_ok())
 }
 
 impl Config {
@@ -181,8 +184,9 @@ impl Config {
             device.cuda.get_or_insert_with(|| i.to_string());
         }
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let names: Vec<String> = config.generators.keys().cloned().collect();
         for (name, recipe) in &mut config.generators {
-            let fault = fault_of(name, recipe, config.devices.as_deref()).or_else(|| recipe.prepare(&folder));
+            let fault = fault_of(name, recipe, config.devices.as_deref(), &names).or_else(|| recipe.prepare(&folder));
             if let Some(fault) = fault {
                 return Err(bad(format!("generators.{name}: {fault}")));
             }

@@ -270,6 +270,29 @@ impl EngineError {
         }
     }
 
+    /// Whether it tells of the generator and not of the job, so that another generator may do better.
+    pub(crate) fn is_the_generators(&self) -> bool {
+        use GeneratorError as G;
+        let Self::Generator(error) = self else {
+            return matches!(
+                self,
+                Self::WrongClip { .. } | Self::BlackClip { .. } | Self::FrozenClip { .. } | Self::Deadline { .. }
+            );
+        };
+        matches!(
+            error,
+            G::NotStarted { .. }
+                | G::Died { .. }
+                | G::Silent { .. }
+                | G::Protocol { .. }
+                | G::OutOfMemory { .. }
+                | G::Transient { .. }
+                | G::Fatal { .. }
+                | G::NoClip { .. }
+                | G::Model { .. }
+        )
+    }
+
     /// Whether it says that the work was stopped, and not that it failed.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use travel::Role;
 use travel_artifacts::Hash;
-use travel_queue::{Claimed, NewTask, SlotArtifact};
+use travel_queue::{Claimed, NewEvent, NewTask, SlotArtifact};
 use travel_sandbox::{CallContext, Cancel, Plugin};
 
 /// What a success leaves behind.
@@ -27,6 +27,7 @@ pub(crate) struct Done {
     pub(crate) output: Value,
     pub(crate) made: Vec<SlotArtifact>,
     pub(crate) emitted: Vec<NewTask>,
+    pub(crate) events: Vec<NewEvent>,
     pub(crate) run_output: Option<Value>,
 }
 

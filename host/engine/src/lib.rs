@@ -9,6 +9,7 @@
 //! | [`task`] | the tasks of a run: kinds, inputs, outputs |
 //! | [`planning`] | a run's graph, by the orchestrator plugin |
 //! | [`submit`] | from a user's wishes to a run in the queue |
+//! | [`course`] | what becomes of a segment whose generator failed |
 //! | [`workshop`] | what handlers share: plugins, files, the output folder |
 //! | [`host`] | the loop: claim, hold, stop |
 //! | [`slots`] | which task may start where |
@@ -18,6 +19,7 @@
 //! | [`limits`] | the engine's numbers |
 
 pub mod control;
+pub mod course;
 pub mod error;
 mod guide_request;
 mod handle;

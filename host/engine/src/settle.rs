@@ -1,6 +1,7 @@
 //! One task from claim to settlement: handled, then finished, failed or handed back, exactly once.
 
 use crate::control::{Control, Stop};
+use crate::course;
 use crate::error::EngineError;
 use crate::handle::{Done, handle};
 use crate::limits::{QUEUE_RETRY, QUEUE_TRIES};
@@ -28,17 +29,17 @@ pub(crate) fn run(
         (Ok(done), _) => match succeed(claimed, done, store, control, observer) {
             // A result that the queue cannot take is this task's failure, and nobody else's.
             Err(e) if !e.is_retryable() && !e.is_stale() && e.is_refusal() => {
-                fail(claimed, &EngineError::Queue(e), store, control, observer)
+                fail(claimed, &EngineError::Queue(e), store, shop, control, observer)
             }
             settled => settled,
         },
         (Err(_), Some(Stop::Lost)) => Ok(()),
         (Err(e), Some(Stop::Deadline)) if e.is_cancelled() => {
             let e = EngineError::Deadline { after: claimed.deadline.unwrap_or_default() };
-            fail(claimed, &e, store, control, observer)
+            fail(claimed, &e, store, shop, control, observer)
         }
         (Err(e), Some(Stop::Release)) if e.is_cancelled() => release(claimed, store, control, observer),
-        (Err(e), _) => fail(claimed, &e, store, control, observer),
+        (Err(e), _) => fail(claimed, &e, store, shop, control, observer),
     };
     match settled {
         Err(e) if e.is_stale() => {
@@ -61,6 +62,7 @@ fn succeed(
     let finish = Finish {
         artifacts,
         emitted: done.emitted,
+        events: done.events,
         run_output: done.run_output,
         ..Finish::new(claimed.task, claimed.token, done.output)
     };
@@ -89,11 +91,15 @@ fn fail(
     claimed: &Claimed,
     error: &EngineError,
     store: &dyn Store,
+    shop: &Workshop,
     control: &Control,
     observer: &dyn Observer,
 ) -> Result<(), QueueError> {
     let text = error.with_causes_and_hint();
-    let retry = if error.is_retryable() { Retry::After(backoff(claimed.attempt, chance())) } else { Retry::Never };
+    let retry = course::change(claimed, error, shop).unwrap_or_else(|| match error.is_retryable() {
+        true => Retry::After(backoff(claimed.attempt, chance())),
+        false => Retry::Never,
+    });
     let failure = Failure {
         task: claimed.task,
         token: claimed.token,

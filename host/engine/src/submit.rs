@@ -3,6 +3,7 @@
 //! [`Prepared::check`] reads and judges everything, and writes nothing; [`Prepared::submit`] then stores the files and
 //! adds one row. So bad input leaves no row and no file.
 
+use crate::course;
 use crate::error::EngineError;
 use crate::guide_request::Film;
 use crate::limits::{DEFAULT_MULTIPLE, DEFAULT_PIXELS};
@@ -110,6 +111,10 @@ impl Prepared {
         let settings: Value = serde_json::from_str(&request.wishes.settings)
             .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
         generator.check_settings(&settings)?;
+        let ladder = generators.policy(&request.generator).out_of_memory;
+        for rungs in 1..=ladder.len() {
+            generator.check_settings(&course::on_rungs(settings.clone(), ladder.iter().take(rungs)))?;
+        }
         match (request.images.len(), &request.continue_from) {
             (0, _) => return Err(EngineError::TooFewImages { given: 0, needed: "two or more" }),
             (1, None) => {

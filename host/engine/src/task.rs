@@ -1,5 +1,6 @@
 //! The tasks of a run: their kinds, inputs and outputs, as they are stored.
 
+use crate::course::Course;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -112,6 +113,9 @@ pub struct SegmentOutput {
     pub dims: Dims,
     /// What the plugin decided.
     pub guide_plan: travel::guide::Plan,
+    /// Who rendered it, and why, where that was not as the run says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Course>,
     /// Milliseconds of each phase.
     pub phases_ms: BTreeMap<String, f64>,
 }

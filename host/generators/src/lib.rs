@@ -40,7 +40,7 @@ pub use dissolve::Dissolve;
 pub use error::{Control, GeneratorError};
 pub use gap::{Emit, Gap};
 pub use generator::{CPU, Capabilities, Device, GPU, Generated, Generator, Job, Progress};
-pub use policy::Policy;
+pub use policy::{Policy, Rung};
 pub use registry::Generators;
 #[cfg(feature = "rife")]
 pub use rife::Rife;

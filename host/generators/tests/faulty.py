@@ -55,6 +55,10 @@ for line in sys.stdin:
             hello["models"] = ["small"]
         if FAULT == "has-a-strange-grid":
             hello["grid"] = {"step": 4, "offset": 4}
+        if FAULT == "has-a-coarse-grid":
+            hello["grid"] = {"step": 8, "offset": 4, "min": 12}
+        if FAULT == "needs-tiles":
+            hello["settings_schema"] = {"properties": {"tiles": {"type": "integer"}}, "additionalProperties": False}
         if FAULT == "reads-nothing":
             hello["inputs"] = ["prompt"]
         say(**hello)
@@ -88,6 +92,9 @@ for line in sys.stdin:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             while True:
                 time.sleep(60)
+        if FAULT == "needs-tiles" and request["settings"].get("tiles", 1) < 4:
+            say(type="error", id=job, **{"class": "out-of-memory"}, message="the tiles are too large")
+            continue
         if FAULT in ("invalid", "out-of-memory", "transient", "fatal"):
             say(type="error", id=job, **{"class": FAULT}, message="no luck today")
             continue

@@ -90,8 +90,16 @@ fn why(task: &TaskView) -> String {
         }
         TaskState::Paused => "its run is paused".to_owned(),
         TaskState::Running => progress().unwrap_or_default(),
+        TaskState::Succeeded => otherwise(task).map(|e| cut(&e, 100)).unwrap_or_default(),
         _ => task.error.as_deref().map(|e| cut(e, 100)).unwrap_or_default(),
     }
+}
+
+/// Who renders a task and why, where that is not as its run says.
+fn otherwise(task: &TaskView) -> Option<String> {
+    let word = |key: &str| task.carry.as_ref()?.get(key)?.as_str();
+    let because = word("because")?;
+    Some(word("generator").map_or_else(|| because.to_owned(), |generator| format!("rendered by {generator} {because}")))
 }
 
 fn show(global: &Global, store: &dyn Store, task: TaskId) -> Result<u8, Diagnostic> {
@@ -111,8 +119,11 @@ fn show(global: &Global, store: &dyn Store, task: TaskId) -> Result<u8, Diagnost
     if let Some(error) = &task.error {
         text.push_str(&format!("error: {error}\n"));
     }
+    if let Some(otherwise) = otherwise(task) {
+        text.push_str(&format!("{otherwise}\n"));
+    }
     let about = why(task);
-    if task.error.is_none() && !about.is_empty() {
+    if task.error.is_none() && task.carry.is_none() && !about.is_empty() {
         text.push_str(&format!("{about}\n"));
     }
     for (title, files) in [("uses", &detail.uses), ("made", &detail.made)] {

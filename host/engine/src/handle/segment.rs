@@ -2,6 +2,7 @@
 
 use super::verify::Wanted;
 use super::{Done, Job, missing, to_json};
+use crate::course::Course;
 use crate::error::EngineError;
 use crate::guide_request::{Film, guide_request, previous_id};
 use crate::submit::slot_artifact;
@@ -12,6 +13,7 @@ use travel::{Dims, Grid, MediumKind, Role, Segment};
 use travel_generators::Job as GeneratorJob;
 use travel_generators::process::LOG;
 use travel_media::{MediaSet, Source};
+use travel_queue::NewEvent;
 
 pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.phase("plan", 0);
@@ -19,7 +21,16 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let spec = &job.spec;
     let segment = &input.segment;
     let total = segment.place.total;
-    let generator = job.shop.generators.by_name(&spec.generator)?;
+    let course = Course::of(job.claimed)?;
+    let name = course.generator(spec);
+    let policy = job.shop.generators.policy(name);
+    let generator = job.shop.generators.by_name(name)?;
+    let settings = course.settings(&segment.leg.settings, &policy.out_of_memory)?;
+    if course != Course::default() {
+        // The run's own were checked when it was submitted.
+        generator.check_settings(&settings)?;
+        tracing::info!(task = job.claimed.name, generator = name, because = course.because, "rendered in another way");
+    }
     let grid = generator.describe()?.grid;
     let (request, media) = request_and_media(job, &input, grid)?;
     let (plan, report) = job.plugin(Role::Guide)?.guide(&request, &job.call())?;
@@ -34,8 +45,6 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.await_place();
     job.go_on()?;
     job.control.phase("generate", u64::from(total));
-    let settings = serde_json::from_str(&segment.leg.settings)
-        .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
     let generated = generator.generate(
         &GeneratorJob {
             guide: guide.clone(),
@@ -65,14 +74,8 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         drop(writing.join());
         survey
     })?;
-    let policy = job.shop.generators.policy(&spec.generator);
-    let wanted = Wanted {
-        generator: &spec.generator,
-        frames: total,
-        dims: spec.canvas,
-        rate: spec.rate,
-        allow_still: policy.allow_still,
-    };
+    let wanted =
+        Wanted { generator: name, frames: total, dims: spec.canvas, rate: spec.rate, allow_still: policy.allow_still };
     wanted.verify(&survey)?;
     let clip = post(job, &input, &generated.clip, &scratch.path("post.mkv"))?;
     job.go_on()?;
@@ -85,8 +88,14 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         made.push(slot_artifact(slot::MASK, artifacts.put(&mask)?, "video"));
     }
     let phases_ms = job.control.phases_ms();
-    let output = SegmentOutput { frames: survey.info.frames, dims: survey.info.dims, guide_plan: plan, phases_ms };
-    Ok(Done { output: to_json(&output)?, made, ..Done::default() })
+    let course = (course != Course::default()).then_some(course);
+    let told = course.as_ref().map(|course| {
+        Ok::<_, EngineError>(NewEvent { label: "rendered_otherwise".to_owned(), data: to_json(course)? })
+    });
+    let events = told.transpose()?.into_iter().collect();
+    let output =
+        SegmentOutput { frames: survey.info.frames, dims: survey.info.dims, guide_plan: plan, course, phases_ms };
+    Ok(Done { output: to_json(&output)?, made, events, ..Done::default() })
 }
 
 /// Stores what the generator said on standard error, if it said anything; a log that cannot be stored is no reason to fail.

@@ -5,7 +5,7 @@ use super::{Process, Warm};
 use crate::comfyui::{Comfyui, ComfyuiServers};
 use crate::generator::{GPU, Generator};
 use crate::limits;
-use crate::policy::Policy;
+use crate::policy::{Policy, Rung};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -77,6 +77,12 @@ pub struct Recipe {
     /// Whether a clip in which nothing moves is let pass, though its anchors differ.
     #[serde(default)]
     pub allow_still: bool,
+    /// What is changed when memory does not suffice, one rung for each time that it does not.
+    #[serde(default)]
+    pub out_of_memory: Vec<Rung>,
+    /// Who renders instead, in this order, when it cannot.
+    #[serde(default)]
+    pub fallback: Vec<String>,
 }
 
 /// Limits that the kernel enforces on the program and whatever it starts; none unless set.
@@ -111,13 +117,19 @@ impl Recipe {
             idle: idle(),
             limits: ResourceLimits::default(),
             allow_still: false,
+            out_of_memory: Vec::new(),
+            fallback: Vec::new(),
         }
     }
 
     /// How its work is judged, and what becomes of its failures.
     #[must_use]
     pub fn policy(&self) -> Policy {
-        Policy { allow_still: self.allow_still }
+        Policy {
+            allow_still: self.allow_still,
+            out_of_memory: self.out_of_memory.clone(),
+            fallback: self.fallback.clone(),
+        }
     }
 
     /// Fills in what the configuration leaves open; what is wrong with it, in a sentence. Paths are relative to `folder`.

@@ -1,0 +1,172 @@
+//! The course of a segment through failures: the same again, the next rung of its generator's out-of-memory ladder, or the
+//! next generator of the chain.
+//!
+//! What was decided is written down with the task, so that a host that starts anew goes on with it; how long a ladder or a
+//! chain is bounds how often a task can change.
+
+use crate::error::EngineError;
+use crate::spec::RunSpec;
+use crate::task::{SEGMENT, SegmentInput, parse};
+use crate::workshop::Workshop;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::time::Duration;
+use travel::Segment;
+use travel_generators::{Capabilities, GeneratorError, Rung};
+use travel_queue::{Change, Claimed, Retry};
+
+/// How a segment is rendered, where that is not as its run says; carried from attempt to attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Course {
+    /// Who renders it instead of the run's generator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generator: Option<String>,
+    /// Rungs of that generator's out-of-memory ladder that were taken.
+    pub rungs: usize,
+    /// Why it came to this, in a sentence.
+    pub because: String,
+}
+
+impl Course {
+    /// Of a claimed task.
+    ///
+    /// # Errors
+    /// A record of another shape.
+    pub(crate) fn of(claimed: &Claimed) -> Result<Self, EngineError> {
+        let carry = claimed.carry.as_ref();
+        carry.map_or_else(|| Ok(Self::default()), |carry| parse("course", carry).map_err(EngineError::Stored))
+    }
+
+    /// Who renders.
+    pub(crate) fn generator<'a>(&'a self, spec: &'a RunSpec) -> &'a str {
+        self.generator.as_deref().unwrap_or(&spec.generator)
+    }
+
+    /// The settings that hold: the run's, which mean nothing to another generator than the run's own, and over them those of
+    /// the rungs.
+    pub(crate) fn settings(&self, run: &str, ladder: &[Rung]) -> Result<Value, EngineError> {
+        let run = if self.generator.is_some() { "null" } else { run };
+        let settings: Value = serde_json::from_str(run)
+            .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
+        Ok(on_rungs(settings, ladder.iter().take(self.rungs)))
+    }
+}
+
+/// Settings with those of rungs over them.
+pub(crate) fn on_rungs<'a>(settings: Value, rungs: impl Iterator<Item = &'a Rung>) -> Value {
+    rungs.filter(|rung| !rung.settings.is_empty()).fold(settings, |settings, rung| {
+        let mut all = match settings {
+            Value::Object(all) => all,
+            _ => Map::new(),
+        };
+        all.extend(rung.settings.clone());
+        Value::Object(all)
+    })
+}
+
+/// How a task that failed with this error is tried again in another way; nothing when it is not.
+pub(crate) fn change(claimed: &Claimed, error: &EngineError, shop: &Workshop) -> Option<Retry> {
+    if claimed.kind != SEGMENT {
+        return None;
+    }
+    // What cannot be read is no segment, and its error says so already.
+    let spec = RunSpec::parse(&claimed.spec).ok()?;
+    let input: SegmentInput = parse("segment", &claimed.input).ok()?;
+    let course = Course::of(claimed).ok()?;
+    next_rung(&course, &spec, error, shop)
+        .or_else(|| next_generator(&course, &spec, &input.segment, claimed, error, shop))
+        // The way is another one, so nothing speaks for waiting.
+        .map(|change| Retry::Changed(Duration::ZERO, change))
+}
+
+fn next_rung(course: &Course, spec: &RunSpec, error: &EngineError, shop: &Workshop) -> Option<Change> {
+    let EngineError::Generator(GeneratorError::OutOfMemory { .. }) = error else { return None };
+    let ladder = shop.generators.policy(course.generator(spec)).out_of_memory;
+    let rung = ladder.get(course.rungs)?;
+    let rungs = course.rungs.saturating_add(1);
+    let because = format!("rung {rungs} of {} of its out-of-memory ladder: {error}", ladder.len());
+    let carry = serde_json::to_value(Course { rungs, because, ..course.clone() }).ok()?;
+    Some(Change { pool: rung.pool.clone(), affinity: None, carry })
+}
+
+fn next_generator(
+    course: &Course,
+    spec: &RunSpec,
+    segment: &Segment,
+    claimed: &Claimed,
+    error: &EngineError,
+    shop: &Workshop,
+) -> Option<Change> {
+    if !error.is_the_generators() || (error.is_retryable() && claimed.attempt < claimed.max_attempts) {
+        return None;
+    }
+    let now = course.generator(spec);
+    let chain = shop.generators.policy(&spec.generator).fallback;
+    let after = chain.iter().position(|name| name == now).map_or(0, |at| at.saturating_add(1));
+    for name in chain.iter().skip(after) {
+        let able =
+            shop.generators.by_name(name).and_then(|generator| Ok((generator.describe()?, generator.affinity())));
+        let (able, affinity) = match able {
+            Ok(able) => able,
+            Err(error) => {
+                tracing::warn!(task = claimed.name, generator = name, %error, "it cannot stand in");
+                continue;
+            }
+        };
+        if let Some(reason) = obstacle(&able, spec, segment) {
+            tracing::warn!(task = claimed.name, generator = name, reason, "it cannot stand in");
+            continue;
+        }
+        let because = format!("instead of {now}: {error}");
+        let carry = Course { generator: Some(name.clone()), rungs: 0, because };
+        let carry = serde_json::to_value(carry).ok()?;
+        return Some(Change { pool: Some(able.pool), affinity: Some(affinity), carry });
+    }
+    None
+}
+
+/// Why a generator cannot render a segment that was planned for another one.
+fn obstacle(able: &Capabilities, spec: &RunSpec, segment: &Segment) -> Option<String> {
+    let (total, canvas) = (segment.place.total, spec.canvas);
+    if !able.grid.holds(total) {
+        return Some(format!("{total} frames are not on its grid"));
+    }
+    if canvas.floored_to(able.grid.dims_multiple) != canvas {
+        return Some(format!("the sides of {canvas} are no multiples of {}", able.grid.dims_multiple));
+    }
+    let renders = |rates: &Vec<travel::Rate>| rates.iter().any(|rate| rate.reduced() == spec.rate.reduced());
+    if !able.rates.as_ref().is_none_or(renders) {
+        return Some(format!("it does not render {} frames a second", spec.rate));
+    }
+    let at_an_end = |at: u32| at == 0 || at.saturating_add(1) == total;
+    if !able.wants_guide && (segment.place.overlap > 1 || !segment.key_frames.iter().all(|key| at_an_end(key.at))) {
+        return Some("it reads no guide, and the segment keeps frames between its ends".to_owned());
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rung(settings: Value) -> Rung {
+        let Value::Object(settings) = settings else { panic!("no settings") };
+        Rung { settings, pool: None }
+    }
+
+    #[test]
+    fn rungs_lie_over_the_runs_settings_and_later_ones_over_earlier() {
+        let ladder = [rung(json!({"tiles": 2, "steps": 20})), rung(json!({})), rung(json!({"tiles": 4}))];
+        let settings = |generator: Option<&str>, rungs| {
+            let course = Course { generator: generator.map(str::to_owned), rungs, ..Course::default() };
+            course.settings(r#"{"steps": 30, "lora": "a"}"#, &ladder).unwrap()
+        };
+        assert_eq!(settings(None, 0), json!({"steps": 30, "lora": "a"}));
+        assert_eq!(settings(None, 2), json!({"steps": 20, "lora": "a", "tiles": 2}));
+        assert_eq!(settings(None, 9), json!({"steps": 20, "lora": "a", "tiles": 4}));
+        assert_eq!(settings(Some("flow"), 0), Value::Null, "another generator's settings mean nothing to it");
+        assert_eq!(settings(Some("flow"), 1), json!({"tiles": 2, "steps": 20}));
+    }
+}
