@@ -263,6 +263,54 @@ fn the_next_of_the_chain_renders_what_a_generator_cannot_and_everybody_is_told()
 }
 
 #[test]
+fn a_generator_that_fails_task_after_task_is_left_alone_and_others_render() {
+    let desk = Desk::new();
+    faulty(
+        &desk,
+        "transient",
+        "fallback = [\"dissolve\"]\ncircuit = { failures = 2, cooling = \"1h\", most = \"1h\" }\n",
+    );
+    let pictures = desk.pictures(4);
+    let flags = ["--name", "trip", "--output-dir", "out", "--generator", "faulty", "--frame-overlap", "0"];
+    desk.json(&quick("travel", &pictures, &flags));
+    let mut host = Host::start(&desk, &["run", "--until-idle"]);
+    let changes = std::cell::RefCell::new(Vec::new());
+    assert!(host.wait_for(|e| {
+        if e["event"] == "circuit" {
+            changes.borrow_mut().push((e["generator"].clone(), e["state"].clone()));
+        }
+        e["event"] == "run-finished" && e["state"] == "succeeded"
+    }));
+    assert_eq!(host.end(), Some(0));
+    assert_eq!(changes.into_inner(), [("faulty".into(), "open".into())]);
+    let told = desk.ok(&["runs", "show", "trip"]);
+    assert_eq!(told.matches("rendered by dissolve instead of faulty").count(), 3, "{told}");
+    assert!(told.contains("left alone"), "the third did not even try: {told}");
+}
+
+#[test]
+fn without_others_tasks_wait_until_a_generator_is_tried_again_and_lose_no_attempt() {
+    let desk = Desk::new();
+    faulty(&desk, "transient", "circuit = { failures = 1, cooling = \"1h\", most = \"1h\" }\n");
+    let pictures = desk.pictures(3);
+    let flags = ["--name", "trip", "--output-dir", "out", "--generator", "faulty", "--frame-overlap", "0"];
+    desk.json(&quick("travel", &pictures, &flags));
+    let mut host = Host::start(&desk, &["run"]);
+    assert!(host.wait_for(|e| e["event"] == "task-failed" && e["code"] == "generator_transient"));
+    assert!(host.wait_for(|e| e["event"] == "task-failed" && e["code"] == "circuit_open" && e["retrying"] == true));
+    host.signal("TERM");
+    assert_eq!(host.end(), Some(0));
+    let tasks = desk.json(&["tasks", "list", "trip"]);
+    let held = tasks.as_array().unwrap().iter().find(|t| t["name"] == "segment-01").unwrap();
+    assert_eq!((&held["state"], &held["failures"]), (&"scheduled".into(), &0.into()), "{tasks}");
+    let why = desk.ok(&["tasks", "explain", &held["id"].to_string()]);
+    assert!(
+        why.contains("a retry is due in") && why.contains("because generator faulty failed task after task"),
+        "{why}"
+    );
+}
+
+#[test]
 fn a_program_ends_when_its_host_is_killed() {
     let desk = Desk::new();
     faulty(&desk, "nothing", "");

@@ -11,7 +11,7 @@ use std::time::Instant;
 use travel::Timeline;
 use travel_engine::media::Watch;
 use travel_engine::queue::{RunId, RunState, TaskId};
-use travel_engine::{HostEvent, Observer};
+use travel_engine::{CircuitState, HostEvent, Observer};
 
 /// A line on standard error. A reader that went away does not stop the work.
 pub fn tell(line: &str) {
@@ -129,6 +129,15 @@ fn sentence(event: &HostEvent, took: Option<f64>) -> Option<String> {
         }
         HostEvent::TaskReleased { run, name, .. } => Some(format!("run {run}: {name} handed back")),
         HostEvent::TaskCancelled { run, name, .. } => Some(format!("run {run}: {name} cancelled")),
+        HostEvent::Circuit { generator, state, error } => {
+            let state = match state {
+                CircuitState::Closed => "works again",
+                CircuitState::Open => "is left alone for a while",
+                CircuitState::HalfOpen => "is tried by one task",
+            };
+            let error = error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+            Some(format!("generator {generator} {state}{error}"))
+        }
         HostEvent::RunFinished { run, state, output, .. } => {
             let film = output.as_ref().and_then(|o| o.get("film")).and_then(|f| f.as_str());
             match (state, film) {

@@ -106,6 +106,11 @@ impl Control {
         calls.iter().for_each(|call| call());
     }
 
+    /// Who is told of what happens.
+    pub(crate) fn observer(&self) -> &dyn Observer {
+        self.observer.as_ref()
+    }
+
     /// The graphics card that it has, if its place is one.
     pub fn device(&self) -> Option<&Device> {
         self.device.as_ref()

@@ -65,6 +65,13 @@ pub(crate) fn on_rungs<'a>(settings: Value, rungs: impl Iterator<Item = &'a Rung
     })
 }
 
+/// Who renders a claimed segment; nobody for other tasks, and for those that cannot be read.
+pub(crate) fn generator_of(claimed: &Claimed) -> Option<String> {
+    let by_run = || Some(claimed.spec.get("generator")?.as_str()?.to_owned());
+    let course = (claimed.kind == SEGMENT).then(|| Course::of(claimed).ok()).flatten()?;
+    course.generator.or_else(by_run)
+}
+
 /// How a task that failed with this error is tried again in another way; nothing when it is not.
 pub(crate) fn change(claimed: &Claimed, error: &EngineError, shop: &Workshop) -> Option<Retry> {
     if claimed.kind != SEGMENT {
@@ -98,10 +105,11 @@ fn next_generator(
     error: &EngineError,
     shop: &Workshop,
 ) -> Option<Change> {
-    if !error.is_the_generators() || (error.is_retryable() && claimed.attempt < claimed.max_attempts) {
+    let now = course.generator(spec);
+    let may_do_it_yet = error.is_retryable() && claimed.attempt < claimed.max_attempts && !shop.circuits.is_open(now);
+    if !error.is_the_generators() || may_do_it_yet {
         return None;
     }
-    let now = course.generator(spec);
     let chain = shop.generators.policy(&spec.generator).fallback;
     let after = chain.iter().position(|name| name == now).map_or(0, |at| at.saturating_add(1));
     for name in chain.iter().skip(after) {

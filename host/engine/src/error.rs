@@ -128,6 +128,15 @@ pub enum EngineError {
         /// That of the first and the last anchor.
         anchors: f64,
     },
+    /// The generator failed task after task, and is left alone.
+    #[error("generator {generator} failed task after task and is left alone for another {}",
+        humantime::format_duration(std::time::Duration::from_secs(wait.as_secs().saturating_add(1))))]
+    CircuitOpen {
+        /// Which generator.
+        generator: String,
+        /// For how long.
+        wait: std::time::Duration,
+    },
     /// The film is not what was planned.
     #[error("the film has {got} frames, but {want} were planned")]
     WrongFilm {
@@ -181,6 +190,7 @@ impl EngineError {
             Self::WrongClip { .. } => "wrong_clip",
             Self::BlackClip { .. } => "black_clip",
             Self::FrozenClip { .. } => "frozen_clip",
+            Self::CircuitOpen { .. } => "circuit_open",
             Self::WrongFilm { .. } => "wrong_film",
             Self::UnknownKind(_) => "unknown_kind",
             Self::Cancelled => "cancelled",
@@ -265,7 +275,11 @@ impl EngineError {
             Self::Generator(e) => e.is_retryable(),
             Self::Plugin(e) => e.is_retryable(),
             Self::Queue(e) => e.is_retryable(),
-            Self::WrongClip { .. } | Self::BlackClip { .. } | Self::FrozenClip { .. } | Self::Deadline { .. } => true,
+            Self::WrongClip { .. }
+            | Self::BlackClip { .. }
+            | Self::FrozenClip { .. }
+            | Self::CircuitOpen { .. }
+            | Self::Deadline { .. } => true,
             _ => false,
         }
     }
@@ -276,7 +290,11 @@ impl EngineError {
         let Self::Generator(error) = self else {
             return matches!(
                 self,
-                Self::WrongClip { .. } | Self::BlackClip { .. } | Self::FrozenClip { .. } | Self::Deadline { .. }
+                Self::WrongClip { .. }
+                    | Self::BlackClip { .. }
+                    | Self::FrozenClip { .. }
+                    | Self::CircuitOpen { .. }
+                    | Self::Deadline { .. }
             );
         };
         matches!(

@@ -18,6 +18,7 @@
 //! | [`error`] | what can go wrong |
 //! | [`limits`] | the engine's numbers |
 
+mod circuit;
 pub mod control;
 pub mod course;
 pub mod error;
@@ -37,7 +38,7 @@ pub mod workshop;
 
 pub use error::EngineError;
 pub use host::{Host, Shutdown, Until};
-pub use observer::{HostEvent, Observer};
+pub use observer::{CircuitState, HostEvent, Observer};
 pub use planning::Planned;
 pub use slots::Place;
 pub use spec::{Output, Post, RunSpec};

@@ -85,6 +85,15 @@ pub enum HostEvent {
         /// Its name in the run.
         name: String,
     },
+    /// A generator is left alone from now on, tried by one task, or as usual again.
+    Circuit {
+        /// Its name.
+        generator: String,
+        /// Which of these.
+        state: CircuitState,
+        /// Why, when it failed.
+        error: Option<String>,
+    },
     /// A run that this host worked on is over: told once, after its last task, whoever ended it.
     RunFinished {
         /// Which.
@@ -103,6 +112,18 @@ pub enum HostEvent {
         /// Whether they are cut short.
         now: bool,
     },
+}
+
+/// Whether a generator is given tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CircuitState {
+    /// As usual.
+    Closed,
+    /// None, for a while.
+    Open,
+    /// One, to see whether it works again.
+    HalfOpen,
 }
 
 /// Who is told. Called from several threads; must return soon.

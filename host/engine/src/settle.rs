@@ -1,5 +1,6 @@
 //! One task from claim to settlement: handled, then finished, failed or handed back, exactly once.
 
+use crate::circuit::{self, Outcome};
 use crate::control::{Control, Stop};
 use crate::course;
 use crate::error::EngineError;
@@ -10,6 +11,8 @@ use crate::workshop::Workshop;
 use std::hash::{BuildHasher as _, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
+use travel_generators::GeneratorError;
 use travel_queue::{Claimed, Failure, Finish, QueueError, Retry, Store, TaskState, backoff};
 
 /// Runs a task and settles it. An error means that the queue could not be told: the task is still this worker's, and
@@ -25,6 +28,7 @@ pub(crate) fn run(
     observer.tell(&HostEvent::TaskStarted { run, task, name, kind: claimed.kind.clone(), attempt: claimed.attempt });
     let handled = catch_unwind(AssertUnwindSafe(|| handle(claimed, shop, control)))
         .unwrap_or_else(|panic| Err(EngineError::Crashed(words(panic.as_ref()))));
+    note(claimed, &handled, shop, observer);
     let settled = match (handled, control.stopped()) {
         (Ok(done), _) => match succeed(claimed, done, store, control, observer) {
             // A result that the queue cannot take is this task's failure, and nobody else's.
@@ -47,6 +51,24 @@ pub(crate) fn run(
             Ok(())
         }
         settled => settled,
+    }
+}
+
+/// Takes note of how an attempt ended that its generator was asked for.
+fn note(claimed: &Claimed, handled: &Result<Done, EngineError>, shop: &Workshop, observer: &dyn Observer) {
+    let Some(generator) = course::generator_of(claimed) else { return };
+    let outcome = match handled {
+        Ok(_) => Outcome::Worked,
+        // A device whose memory does not suffice says nothing of the next task.
+        Err(EngineError::Generator(GeneratorError::OutOfMemory { .. }) | EngineError::CircuitOpen { .. }) => {
+            Outcome::Unknown
+        }
+        Err(e) if e.is_the_generators() && e.is_retryable() => Outcome::Failed,
+        Err(_) => Outcome::Unknown,
+    };
+    let rules = shop.generators.policy(&generator).circuit;
+    if let Some(state) = shop.circuits.ended(&generator, &rules, claimed.task, outcome, Instant::now()) {
+        circuit::tell(observer, generator, state, handled.as_ref().err().map(EngineError::with_causes));
     }
 }
 
@@ -96,9 +118,10 @@ fn fail(
     observer: &dyn Observer,
 ) -> Result<(), QueueError> {
     let text = error.with_causes_and_hint();
-    let retry = course::change(claimed, error, shop).unwrap_or_else(|| match error.is_retryable() {
-        true => Retry::After(backoff(claimed.attempt, chance())),
-        false => Retry::Never,
+    let retry = course::change(claimed, error, shop).unwrap_or_else(|| match error {
+        EngineError::CircuitOpen { wait, .. } => Retry::Held(*wait),
+        e if e.is_retryable() => Retry::After(backoff(claimed.attempt, chance())),
+        _ => Retry::Never,
     });
     let failure = Failure {
         task: claimed.task,

@@ -1,5 +1,6 @@
 //! What handlers share: plugins, files, the output folder.
 
+use crate::circuit::Circuits;
 use crate::error::EngineError;
 use crate::task::PluginRef;
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ pub struct Workshop {
     pub artifacts: Artifacts,
     /// Where films go whose runs name no folder of their own; absolute.
     pub output_dir: PathBuf,
+    pub(crate) circuits: Circuits,
     sandbox: Sandbox,
     /// Plugins of runs that began with others than this host has.
     stored: Mutex<HashMap<Hash, Arc<Plugin>>>,
@@ -33,7 +35,15 @@ impl Workshop {
         artifacts: Artifacts,
         output_dir: PathBuf,
     ) -> Self {
-        Self { registry, generators, artifacts, output_dir, sandbox, stored: Mutex::default() }
+        Self {
+            registry,
+            generators,
+            artifacts,
+            output_dir,
+            circuits: Circuits::default(),
+            sandbox,
+            stored: Mutex::default(),
+        }
     }
 
     /// A run's output path; a relative one is below the host's output folder.

@@ -13,7 +13,7 @@
 //! | `settings` | their settings |
 //! | `control`, `render`, `gap` | guide and mask → kept frames and gaps between them |
 //! | `pace` | how time runs in a gap |
-//! | `limits` | the numbers of programs of their own |
+//! | `limits` | their numbers |
 //!
 //! Both embedded generators honour guide and mask like any other: a guide frame whose mask is black (mean below 128) is
 //! kept bit-exactly, each run of white ones is in-betweened from the kept frame before it to the kept frame after it.
@@ -40,7 +40,7 @@ pub use dissolve::Dissolve;
 pub use error::{Control, GeneratorError};
 pub use gap::{Emit, Gap};
 pub use generator::{CPU, Capabilities, Device, GPU, Generated, Generator, Job, Progress};
-pub use policy::{Policy, Rung};
+pub use policy::{Circuit, Policy, Rung};
 pub use registry::Generators;
 #[cfg(feature = "rife")]
 pub use rife::Rife;

@@ -1,4 +1,4 @@
-//! The numbers of generators that are programs of their own.
+//! The numbers of generators.
 
 use std::time::Duration;
 
@@ -37,3 +37,13 @@ pub(crate) const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Until the kernel has ended a program that was killed; one that waits for a device may take longer, and is left behind.
 pub(crate) const KILL_TAKES: Duration = Duration::from_secs(2);
+
+/// Different tasks that fail in a row before their generator is left alone: two may be bad luck, and what the third tells the
+/// fourth would only tell again.
+pub(crate) const CIRCUIT_FAILURES: u32 = 3;
+
+/// How long it is left alone the first time: a server that is started anew is back by then.
+pub(crate) const CIRCUIT_COOLING: Duration = Duration::from_secs(30);
+
+/// Longest: what a probe costs in ten minutes is little.
+pub(crate) const CIRCUIT_MOST: Duration = Duration::from_secs(600);

@@ -1,8 +1,11 @@
 //! What the engine does with a generator's clips and failures, as the configuration wishes it.
 
+use crate::limits;
+use crate::process::duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// How a generator's work is judged, and what becomes of its failures; nothing special by default.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -13,6 +16,28 @@ pub struct Policy {
     pub out_of_memory: Vec<Rung>,
     /// Who renders instead, in this order, when the generator cannot.
     pub fallback: Vec<String>,
+    /// When it is left alone for a while.
+    pub circuit: Circuit,
+}
+
+/// When a generator that fails task after task is left alone, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Circuit {
+    /// Different tasks that fail in a row, in a way that may pass.
+    pub failures: u32,
+    /// How long the first time; twice as long after each probe that fails.
+    #[serde(deserialize_with = "duration")]
+    pub cooling: Duration,
+    /// Longest.
+    #[serde(deserialize_with = "duration")]
+    pub most: Duration,
+}
+
+impl Default for Circuit {
+    fn default() -> Self {
+        Self { failures: limits::CIRCUIT_FAILURES, cooling: limits::CIRCUIT_COOLING, most: limits::CIRCUIT_MOST }
+    }
 }
 
 /// One rung of an out-of-memory ladder.
@@ -40,6 +65,12 @@ impl Policy {
                     "no slot or device serves pool {pool} of rung {i} of out-of-memory; served are {served}"
                 ));
             }
+        }
+        let Circuit { failures, cooling, most } = self.circuit;
+        if failures == 0 || cooling.is_zero() || most < cooling {
+            return Some(
+                "its circuit needs 1 failure or more, and a cooling of more than 0 and at most `most`".to_owned(),
+            );
         }
         let mut before = BTreeSet::from([name]);
         for next in &self.fallback {
@@ -70,7 +101,15 @@ mod tests {
         };
         assert_eq!(fault(&ladder(to("cpu"))), None);
         assert_eq!(fault(&chain(&["flow", "rife"])), None);
+        let circuit = |failures, cooling, most| {
+            let [cooling, most] = [cooling, most].map(Duration::from_secs);
+            Policy { circuit: Circuit { failures, cooling, most }, ..Policy::default() }
+        };
+        assert_eq!(fault(&circuit(1, 5, 5)), None);
         for (policy, says) in [
+            (circuit(0, 5, 5), "1 failure or more"),
+            (circuit(1, 0, 5), "a cooling of more than 0"),
+            (circuit(1, 6, 5), "at most `most`"),
             (ladder(Rung::default()), "rung 1 of out-of-memory changes nothing"),
             (ladder(to("tpu")), "serves pool tpu of rung 1"),
             (chain(&["wan"]), "`wan` would stand in for itself"),

@@ -22,6 +22,7 @@ mod warm;
 
 pub use check::{Step, Verdict, check};
 pub use protocol::{Class, Lengths, PROTOCOL};
+pub(crate) use recipe::duration;
 pub use recipe::{PASSED, Recipe, ResourceLimits};
 pub use wan2gp::Wan2gp;
 pub use warm::Warm;

@@ -5,7 +5,7 @@ use super::{Process, Warm};
 use crate::comfyui::{Comfyui, ComfyuiServers};
 use crate::generator::{GPU, Generator};
 use crate::limits;
-use crate::policy::{Policy, Rung};
+use crate::policy::{Circuit, Policy, Rung};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -83,6 +83,9 @@ pub struct Recipe {
     /// Who renders instead, in this order, when it cannot.
     #[serde(default)]
     pub fallback: Vec<String>,
+    /// When it is left alone for a while.
+    #[serde(default)]
+    pub circuit: Circuit,
 }
 
 /// Limits that the kernel enforces on the program and whatever it starts; none unless set.
@@ -119,6 +122,7 @@ impl Recipe {
             allow_still: false,
             out_of_memory: Vec::new(),
             fallback: Vec::new(),
+            circuit: Circuit::default(),
         }
     }
 
@@ -129,6 +133,7 @@ impl Recipe {
             allow_still: self.allow_still,
             out_of_memory: self.out_of_memory.clone(),
             fallback: self.fallback.clone(),
+            circuit: self.circuit,
         }
     }
 
@@ -202,7 +207,8 @@ fn idle() -> Duration {
     limits::IDLE
 }
 
-fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+/// A time as people write it, such as `30s`.
+pub(crate) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
     humantime::parse_duration(&text).map_err(|e| serde::de::Error::custom(format!("`{text}` is no time: {e}")))
 }
