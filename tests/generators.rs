@@ -311,6 +311,31 @@ fn without_others_tasks_wait_until_a_generator_is_tried_again_and_lose_no_attemp
 }
 
 #[test]
+fn known_frames_that_come_back_changed_are_told_of_and_put_back_when_asked() {
+    let off = |flags: &[&str], more: &str| {
+        let desk = Desk::new();
+        faulty(&desk, "darkens", more);
+        let pictures = desk.pictures(2);
+        let all = [&["--generator", "faulty", "--name", "trip", "-o", "film.mp4"], flags].concat();
+        desk.ok(&quick("render", &pictures, &all));
+        let segment = segment_after_all(&desk);
+        let known = &segment["output"]["known"];
+        assert!(known["frames"] == 2 && known["off"].as_f64().unwrap() > 10.0, "measured either way: {known}");
+        let events = desk.ok(&["runs", "events", "trip"]);
+        assert!(events.contains("known_frames_changed"), "{events}");
+        let film = frames(&desk.path("film.mp4"));
+        let off = difference(&film[0], &picture(0, Dims { width: 96, height: 64 }));
+        (off, known["pasted"].as_bool().unwrap())
+    };
+    let (left, pasted) = off(&[], "");
+    assert!(left > 10.0 && !pasted, "{left}");
+    for (flags, more) in [(&["--paste-known"][..], ""), (&[], "paste-known = true\n")] {
+        let (back, pasted) = off(flags, more);
+        assert!(back < 4.0 && pasted, "{back}");
+    }
+}
+
+#[test]
 fn a_program_ends_when_its_host_is_killed() {
     let desk = Desk::new();
     faulty(&desk, "nothing", "");

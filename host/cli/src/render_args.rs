@@ -142,6 +142,9 @@ pub struct TravelArgs {
         help_heading = "After generation"
     )]
     pub after_first_post_generation_brightness: Option<f32>,
+    /// Put the frames that a guide gave back over those that the generator returned, which few models return as they were
+    #[arg(long, help_heading = "After generation")]
+    pub paste_known: bool,
     /// Codec of the film: h264 or hevc
     #[arg(long, default_value = "h264", value_parser = codec, value_name = "CODEC", help_heading = "After generation")]
     pub codec: Codec,
@@ -160,7 +163,7 @@ pub struct TravelArgs {
 }
 
 /// Every flag of [`TravelArgs`]: a run that goes on takes none of them.
-pub const FILM_FLAGS: [&str; 36] = [
+pub const FILM_FLAGS: [&str; 37] = [
     "images",
     "input_images",
     "continue_from_video",
@@ -193,6 +196,7 @@ pub const FILM_FLAGS: [&str; 36] = [
     "crossfade_sharp_amt",
     "after_first_post_generation_saturation",
     "after_first_post_generation_brightness",
+    "paste_known",
     "codec",
     "crf",
     "preset",
@@ -251,6 +255,7 @@ impl TravelArgs {
             },
             start_at: None,
             attempt_deadline: self.attempt_deadline,
+            paste_known: self.paste_known,
             output: Output {
                 contact_sheet: self.contact_sheet.then(|| film.with_extension("contact-sheet.png")),
                 film,

@@ -47,3 +47,7 @@ pub const STILL_DIFFERENCE: f64 = 1.0;
 /// Mean absolute difference from which two anchors are certainly different pictures: whatever leads from one to the other is
 /// beyond [`STILL_DIFFERENCE`] somewhere.
 pub const ANCHORS_APART: f64 = 4.0;
+
+/// Mean absolute difference, in code values, of a returned known frame to the guide's from which the user is told: a codec
+/// between makes 1 or 2, a model's own round trip about 4, and beyond 8 the step shows where segments meet.
+pub const KNOWN_OFF: f64 = 8.0;

@@ -45,6 +45,9 @@ pub struct RunSpec {
     /// Seconds that one attempt of a task may take; not limited when missing.
     #[serde(default)]
     pub attempt_deadline_s: Option<u64>,
+    /// Whether the frames that a guide gave are put back over those that its generator returned.
+    #[serde(default)]
+    pub paste_known: bool,
 }
 
 /// An input image.

@@ -61,6 +61,8 @@ pub struct RunRequest {
     pub start_at: Option<TimestampMs>,
     /// How long one attempt of a task may take.
     pub attempt_deadline: Option<Duration>,
+    /// Whether the frames that a guide gave are put back over those that its generator returned.
+    pub paste_known: bool,
 }
 
 /// A request that was judged and can be submitted.
@@ -252,6 +254,7 @@ impl Prepared {
             encode: request.encode,
             output: request.output,
             attempt_deadline_s: request.attempt_deadline.map(|d| d.as_secs().max(1)),
+            paste_known: request.paste_known,
         };
         let spec = serde_json::to_value(&spec).map_err(|e| EngineError::Stored(e.to_string()))?;
         let new = NewRun::new(request.tenant, request.name, spec);

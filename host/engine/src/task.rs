@@ -113,11 +113,27 @@ pub struct SegmentOutput {
     pub dims: Dims,
     /// What the plugin decided.
     pub guide_plan: travel::guide::Plan,
+    /// What became of the frames that the guide gave; nothing when it gave none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<KnownFrames>,
     /// Who rendered it, and why, where that was not as the run says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub course: Option<Course>,
     /// Milliseconds of each phase.
     pub phases_ms: BTreeMap<String, f64>,
+}
+
+/// What became of the frames that a guide gave. Differences are mean absolute ones, in code values of 0 to 255.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct KnownFrames {
+    /// How many there are.
+    pub frames: u32,
+    /// Of the returned frames to the guide's.
+    pub off: f64,
+    /// The same of the frame that differs most.
+    pub off_most: f64,
+    /// Whether the guide's were put back over them.
+    pub pasted: bool,
 }
 
 /// Output of [`STITCH`] and of the run.

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Policy {
     /// Whether a clip in which nothing moves is let pass, though its anchors differ.
     pub allow_still: bool,
+    /// Whether the frames that the guide gave are put back over those that it returns.
+    pub paste_known: bool,
     /// What is changed when memory does not suffice, one rung for each time that it does not.
     pub out_of_memory: Vec<Rung>,
     /// Who renders instead, in this order, when the generator cannot.

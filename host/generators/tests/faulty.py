@@ -14,6 +14,13 @@ import time
 FAULT = sys.argv[1]
 HELLO = {"type": "hello", "protocol": "travel-generator/1", "name": "faulty", "grid": {}, "inputs": ["guide", "mask"]}
 
+# What a filter of FFmpeg makes of the guide.
+LOOKS = {
+    "black": "lutrgb=r=0:g=0:b=0",
+    "frozen": "loop=loop=-1:size=1:start=0",
+    "darkens": "lutrgb=r=val*0.8:g=val*0.8:b=val*0.8",
+}
+
 
 def note(pid):
     with open("pids", "a", encoding="utf-8") as pids:
@@ -106,8 +113,8 @@ for line in sys.stdin:
             os.symlink(request["guide"], out)
         elif FAULT == "writes-an-empty-file":
             open(out, "w", encoding="utf-8").close()
-        elif FAULT in ("black", "frozen"):
-            looks = "lutrgb=r=0:g=0:b=0" if FAULT == "black" else "loop=loop=-1:size=1:start=0"
+        elif FAULT in LOOKS:
+            looks = LOOKS[FAULT]
             picture = ["-vf", looks, "-frames:v", str(request["frames"]), "-c:v", "libx264rgb", "-qp", "0"]
             subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", request["guide"], *picture, out], check=True)
         elif FAULT != "writes-nothing":

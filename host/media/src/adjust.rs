@@ -2,6 +2,7 @@
 
 use crate::error::MediaError;
 use crate::frame::RgbFrame;
+use crate::paste::Paste;
 use crate::probe::ClipInfo;
 use crate::reader::RgbReader;
 use crate::settings::Intermediate;
@@ -13,7 +14,7 @@ use std::path::Path;
 /// Red's, green's and blue's share of luma (ITU-R BT.709-6 §3.2).
 const LUMA: [f32; 3] = [0.2126, 0.7152, 0.0722];
 
-/// Changes saturation and brightness of a clip into a lossless RGB clip. `saturation` is a gain of the distance from the
+/// Puts known frames back into a clip, then changes its saturation and brightness, into a lossless RGB clip. `saturation` is a gain of the distance from the
 /// pixel's BT.709 luma, 1.0 unchanged, 0.0 grey; then RGB is multiplied by `1 + brightness`. `Ok(None)`, and no file, when
 /// that changes nothing. Every decoded frame is kept, at the clip's own rate.
 ///
@@ -23,6 +24,7 @@ const LUMA: [f32; 3] = [0.2126, 0.7152, 0.0722];
 pub fn adjust_clip(
     input: &Path,
     output: &Path,
+    paste: Option<Paste<'_>>,
     saturation: Option<f32>,
     brightness: f32,
     on: &dyn Watch,
@@ -33,15 +35,23 @@ pub fn adjust_clip(
             "a saturation of {saturation} with a brightness of {brightness} cannot be applied: at least 0 and −1 are wanted"
         )));
     }
-    if saturation == 1.0 && brightness == 0.0 {
+    let as_it_is = saturation == 1.0 && brightness == 0.0;
+    if as_it_is && paste.is_none() {
         return Ok(None);
     }
     let reader = RgbReader::open(input)?;
-    let mut writer = RgbWriter::create(output, reader.dims(), reader.rate(), Intermediate::default())?;
+    let (dims, rate) = (reader.dims(), reader.rate());
+    let frames: Box<dyn Iterator<Item = Result<RgbFrame, MediaError>>> = match paste {
+        Some(paste) => Box::new(paste.over(reader)?),
+        None => Box::new(reader),
+    };
+    let mut writer = RgbWriter::create(output, dims, rate, Intermediate::default())?;
     let mut done = 0;
-    for frame in reader {
+    for frame in frames {
         let mut frame = frame?;
-        adjust(&mut frame, saturation, 1.0 + brightness);
+        if !as_it_is {
+            adjust(&mut frame, saturation, 1.0 + brightness);
+        }
         writer.write(&frame)?;
         done += 1;
         step(on, done, 0)?;

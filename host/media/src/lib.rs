@@ -13,7 +13,7 @@
 //! | [`mod@survey`] | a rendered clip beside its guide: counted, and looked at |
 //! | [`joins`] | colour statistics of joins, for the cross-fade policy |
 //! | [`mod@stitch`], [`settings`] | an edit list → the film; how it is encoded |
-//! | [`adjust`], [`sheet`] | the post pass; contact sheets |
+//! | [`adjust`], [`paste`], [`sheet`] | the post pass; known frames put back in it; contact sheets |
 //! | [`watch`], [`error`] | progress and cancelling; what can go wrong |
 
 pub mod adjust;
@@ -25,6 +25,7 @@ pub mod guide;
 pub mod joins;
 pub mod medium;
 mod output;
+pub mod paste;
 mod pixels;
 pub mod probe;
 pub mod reader;
@@ -42,6 +43,7 @@ pub use frame::{RgbFrame, encode_png, save_png};
 pub use guide::render_guide;
 pub use joins::{ClipSource, measure_joins};
 pub use medium::{MediaSet, Source};
+pub use paste::Paste;
 pub use probe::{ClipInfo, probe, probe_at};
 pub use reader::RgbReader;
 pub use settings::{Codec, Encode, Intermediate, Preset};

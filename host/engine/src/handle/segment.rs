@@ -6,15 +6,17 @@ use crate::circuit;
 use crate::course::Course;
 use crate::error::EngineError;
 use crate::guide_request::{Film, guide_request, previous_id};
+use crate::limits::KNOWN_OFF;
+use crate::spec::Post;
 use crate::submit::slot_artifact;
-use crate::task::{Previous, SegmentInput, SegmentOutput, parse, slot};
+use crate::task::{KnownFrames, Previous, SegmentInput, SegmentOutput, parse, slot};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use travel::guide::Request;
 use travel::{Dims, Grid, MediumKind, Role, Segment};
 use travel_generators::process::LOG;
 use travel_generators::{Job as GeneratorJob, Policy};
-use travel_media::{MediaSet, Source};
+use travel_media::{MediaSet, Paste, Source};
 use travel_queue::NewEvent;
 
 pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
@@ -82,7 +84,15 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let wanted =
         Wanted { generator: name, frames: total, dims: spec.canvas, rate: spec.rate, allow_still: policy.allow_still };
     wanted.verify(&survey)?;
-    let clip = post(job, &input, &generated.clip, &scratch.path("post.mkv"))?;
+    // What came back exactly needs no pass.
+    let known = survey.known.map(|known| KnownFrames {
+        frames: known.frames,
+        off: known.off,
+        off_most: known.off_most,
+        pasted: (spec.paste_known || policy.paste_known) && known.off_most > 0.0,
+    });
+    let paste = known.filter(|known| known.pasted).map(|_| Paste { guide: &guide, keep: &plan.keep });
+    let clip = post(job, &input, &generated.clip, paste, &scratch.path("post.mkv"))?;
     job.go_on()?;
 
     job.control.phase("store", 0);
@@ -93,13 +103,23 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         made.push(slot_artifact(slot::MASK, artifacts.put(&mask)?, "video"));
     }
     let phases_ms = job.control.phases_ms();
+    let mut events = Vec::new();
+    if let Some(known) = known.filter(|known| known.off_most > KNOWN_OFF) {
+        tracing::warn!(task = job.claimed.name, generator = name, ?known, "known frames came back changed");
+        events.push(NewEvent { label: "known_frames_changed".to_owned(), data: to_json(&known)? });
+    }
     let course = (course != Course::default()).then_some(course);
-    let told = course.as_ref().map(|course| {
-        Ok::<_, EngineError>(NewEvent { label: "rendered_otherwise".to_owned(), data: to_json(course)? })
-    });
-    let events = told.transpose()?.into_iter().collect();
-    let output =
-        SegmentOutput { frames: survey.info.frames, dims: survey.info.dims, guide_plan: plan, course, phases_ms };
+    if let Some(course) = &course {
+        events.push(NewEvent { label: "rendered_otherwise".to_owned(), data: to_json(course)? });
+    }
+    let output = SegmentOutput {
+        frames: survey.info.frames,
+        dims: survey.info.dims,
+        guide_plan: plan,
+        known,
+        course,
+        phases_ms,
+    };
     Ok(Done { output: to_json(&output)?, made, events, ..Done::default() })
 }
 
@@ -164,14 +184,22 @@ fn previous_clip(
     }
 }
 
-/// The clip to store: the generator's own, or a changed copy when changes were asked of segments that follow something.
-fn post(job: &Job<'_>, input: &SegmentInput, clip: &Path, changed: &Path) -> Result<PathBuf, EngineError> {
-    let post = job.spec.post;
+/// The clip to store: the generator's own, or a changed copy when changes were asked: known frames put back, and those of
+/// segments that follow something.
+fn post(
+    job: &Job<'_>,
+    input: &SegmentInput,
+    clip: &Path,
+    paste: Option<Paste<'_>>,
+    changed: &Path,
+) -> Result<PathBuf, EngineError> {
     let follows = input.segment.place.index > 0 || job.spec.continued.is_some();
-    if post.is_nothing() || !follows {
+    let post = if follows { job.spec.post } else { Post::default() };
+    if post.is_nothing() && paste.is_none() {
         return Ok(clip.to_owned());
     }
     job.control.phase("post", u64::from(input.segment.place.total));
-    travel_media::adjust_clip(clip, changed, post.saturation, post.brightness.unwrap_or(0.0), job.control.as_ref())?;
+    let brightness = post.brightness.unwrap_or(0.0);
+    travel_media::adjust_clip(clip, changed, paste, post.saturation, brightness, job.control.as_ref())?;
     Ok(changed.to_owned())
 }

@@ -77,6 +77,9 @@ pub struct Recipe {
     /// Whether a clip in which nothing moves is let pass, though its anchors differ.
     #[serde(default)]
     pub allow_still: bool,
+    /// Whether the frames that the guide gave are put back over those that it returns.
+    #[serde(default)]
+    pub paste_known: bool,
     /// What is changed when memory does not suffice, one rung for each time that it does not.
     #[serde(default)]
     pub out_of_memory: Vec<Rung>,
@@ -120,6 +123,7 @@ impl Recipe {
             idle: idle(),
             limits: ResourceLimits::default(),
             allow_still: false,
+            paste_known: false,
             out_of_memory: Vec::new(),
             fallback: Vec::new(),
             circuit: Circuit::default(),
@@ -131,6 +135,7 @@ impl Recipe {
     pub fn policy(&self) -> Policy {
         Policy {
             allow_still: self.allow_still,
+            paste_known: self.paste_known,
             out_of_memory: self.out_of_memory.clone(),
             fallback: self.fallback.clone(),
             circuit: self.circuit,

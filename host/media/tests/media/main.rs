@@ -13,6 +13,7 @@ mod films;
 mod generations;
 mod guides;
 mod lossless;
+mod pastes;
 mod pattern;
 mod posts;
 mod stills;

@@ -10,9 +10,9 @@ use travel_media::{
 fn nothing_asked_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out.mkv");
-    assert_eq!(adjust_clip("none.mkv".as_ref(), &out, Some(1.0), 0.0, &Unwatched).unwrap(), None);
+    assert_eq!(adjust_clip("none.mkv".as_ref(), &out, None, Some(1.0), 0.0, &Unwatched).unwrap(), None);
     assert!(!out.exists());
-    assert!(adjust_clip("none.mkv".as_ref(), &out, Some(f32::NAN), 0.0, &Unwatched).is_err());
+    assert!(adjust_clip("none.mkv".as_ref(), &out, None, Some(f32::NAN), 0.0, &Unwatched).is_err());
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn saturation_scales_colour_around_luma_and_brightness_scales_rgb() {
     let [clip, out] = ["clip.mkv", "out.mkv"].map(|name| dir.path().join(name));
     write(&clip, RATE, vec![RgbFrame::filled(DIMS, [200, 100, 50]); 5]);
     let run = |saturation, brightness| {
-        let info = adjust_clip(&clip, &out, saturation, brightness, &Unwatched).unwrap().unwrap();
+        let info = adjust_clip(&clip, &out, None, saturation, brightness, &Unwatched).unwrap().unwrap();
         assert!(info.frames == 5 && info.lossless_rgb);
         read(&out).remove(0).pixel(0, 0).unwrap()
     };
