@@ -102,6 +102,14 @@ pub enum EngineError {
         /// What the plan says.
         want: String,
     },
+    /// A generator's clip is no clip.
+    #[error("the clip that {generator} returned cannot be decoded")]
+    SpoiltClip {
+        /// Which generator.
+        generator: String,
+        /// Why.
+        source: MediaError,
+    },
     /// A generator's clip shows nothing, though its anchors do.
     #[error(
         "{generator} returned a black clip: the mean luma of its brightest frame is {brightest:.1} of 255, \
@@ -188,6 +196,7 @@ impl EngineError {
             Self::OutputFolder { .. } => "output_folder",
             Self::StoredPlan(_) | Self::Stored(_) => "stored_record",
             Self::WrongClip { .. } => "wrong_clip",
+            Self::SpoiltClip { .. } => "spoilt_clip",
             Self::BlackClip { .. } => "black_clip",
             Self::FrozenClip { .. } => "frozen_clip",
             Self::CircuitOpen { .. } => "circuit_open",
@@ -276,6 +285,7 @@ impl EngineError {
             Self::Plugin(e) => e.is_retryable(),
             Self::Queue(e) => e.is_retryable(),
             Self::WrongClip { .. }
+            | Self::SpoiltClip { .. }
             | Self::BlackClip { .. }
             | Self::FrozenClip { .. }
             | Self::CircuitOpen { .. }
@@ -291,6 +301,7 @@ impl EngineError {
             return matches!(
                 self,
                 Self::WrongClip { .. }
+                    | Self::SpoiltClip { .. }
                     | Self::BlackClip { .. }
                     | Self::FrozenClip { .. }
                     | Self::CircuitOpen { .. }

@@ -14,6 +14,9 @@ pub(crate) const TAIL_BYTES: usize = 2000;
 /// Bytes of standard error that are kept of one job.
 pub(crate) const LOG_BYTES: u64 = 16 << 20;
 
+/// Until the last of a job's standard error is written down; a program that talks on without end is not waited for.
+pub(crate) const LOG_TAKES: Duration = Duration::from_millis(100);
+
 /// Between the request to begin and the first word.
 pub(crate) const START: Duration = Duration::from_secs(120);
 

@@ -80,6 +80,10 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         let survey = travel_media::survey(&generated.clip, &guide, &plan.keep, control);
         drop(writing.join());
         survey
+    });
+    let survey = survey.map_err(|source| match source.is_bad_input() {
+        true => EngineError::SpoiltClip { generator: name.to_owned(), source },
+        false => source.into(),
     })?;
     let wanted =
         Wanted { generator: name, frames: total, dims: spec.canvas, rate: spec.rate, allow_still: policy.allow_still };

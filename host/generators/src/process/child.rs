@@ -9,13 +9,14 @@ use super::protocol::{Hello, PROTOCOL, Reply, Request};
 use super::recipe::{PASSED, Recipe};
 use crate::error::GeneratorError;
 use crate::generator::{Device, Progress};
-use crate::limits::{KILL_TAKES, LAST_WORDS, LINES_AHEAD, LOG_BYTES, TAIL_BYTES};
+use crate::limits::{KILL_TAKES, LAST_WORDS, LINES_AHEAD, LOG_BYTES, LOG_TAKES, TAIL_BYTES};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit, test_kill_process_group, waitid,
 };
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufReader, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -58,9 +59,13 @@ pub(crate) struct Child {
     events: Receiver<Event>,
     wake: SyncSender<Event>,
     log: Arc<Mutex<Log>>,
+    /// The pipe that its standard error comes through.
+    stderr: Option<OwnedFd>,
     grace: Duration,
     /// Disconnected when the program has ended; its number is still its own.
     exited: Receiver<()>,
+    /// Ends its group if this host dies before it.
+    guard: Option<std::process::Child>,
     /// When a conversation learnt of its end.
     gone: Cell<Option<Instant>>,
     hello: Option<Hello>,
@@ -133,8 +138,10 @@ impl Child {
             events,
             wake,
             log,
+            stderr: stderr.as_ref().and_then(|stderr| stderr.as_fd().try_clone_to_owned().ok()),
             grace: recipe.grace,
             exited,
+            guard: group.and_then(|group| guard(name, group)),
             gone: Cell::new(None),
             hello: None,
             model: None,
@@ -216,8 +223,20 @@ impl Child {
         lock(&self.log).file = file.ok().map(|file| (file, LOG_BYTES));
     }
 
-    /// Ends the log of a job.
+    /// Ends the log of a job, once what the program had said before its last reply is in it.
     pub(crate) fn log_no_more(&self) {
+        let begun = Instant::now();
+        let (_never, nothing) = mpsc::channel::<()>();
+        while let Some(stderr) = &self.stderr
+            && begun.elapsed() < LOG_TAKES
+        {
+            let is_empty = rustix::io::ioctl_fionread(stderr).map_or(true, |bytes| bytes == 0);
+            // Also when the pipe is empty: who has read it may not have written it yet.
+            let _ = nothing.recv_timeout(Duration::from_millis(2));
+            if is_empty {
+                break;
+            }
+        }
         lock(&self.log).file = None;
     }
 
@@ -314,6 +333,11 @@ impl Child {
         self.requests = None;
         // What it started and left behind ends with it. Its number is its own until it is waited for.
         self.signal(Signal::KILL);
+        // Its guard goes first: a number that is given back may become another's.
+        if let Some(mut guard) = self.guard.take() {
+            drop(guard.kill());
+            drop(guard.wait());
+        }
         let status = if self.exits_within(KILL_TAKES) { self.process.wait().ok() } else { None };
         self.await_group();
         status
@@ -350,6 +374,16 @@ impl Drop for Child {
             self.end();
         }
     }
+}
+
+/// A process that waits for this host's end, which closes its standard input, and then ends the group: a program that hangs
+/// would keep its device for ever, and nobody would be left to end it.
+fn guard(name: &str, group: Pid) -> Option<std::process::Child> {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "read -r _ || kill -s KILL -- \"-$0\"", &group.as_raw_nonzero().to_string()]);
+    command.env_clear().process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let started = command.spawn();
+    started.inspect_err(|error| tracing::warn!(generator = name, %error, "it would outlive a host that is killed")).ok()
 }
 
 /// Reads replies until the pipe ends.
