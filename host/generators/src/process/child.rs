@@ -61,6 +61,8 @@ pub(crate) struct Child {
     log: Arc<Mutex<Log>>,
     /// The pipe that its standard error comes through.
     stderr: Option<OwnedFd>,
+    /// Disconnected when all of its standard error is in the log.
+    all_said: Receiver<()>,
     grace: Duration,
     /// Disconnected when the program has ended; its number is still its own.
     exited: Receiver<()>,
@@ -129,6 +131,7 @@ impl Child {
         let (requests, to_write) = mpsc::channel::<String>();
         let log = Arc::<Mutex<Log>>::default();
         let (ends, exited) = mpsc::channel::<()>();
+        let (said, all_said) = mpsc::channel::<()>();
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
         let child = Self {
             name: name.to_owned(),
@@ -139,6 +142,7 @@ impl Child {
             wake,
             log,
             stderr: stderr.as_ref().and_then(|stderr| stderr.as_fd().try_clone_to_owned().ok()),
+            all_said,
             grace: recipe.grace,
             exited,
             guard: group.and_then(|group| guard(name, group)),
@@ -172,7 +176,10 @@ impl Child {
         }
         if let Some(stderr) = stderr {
             let log = Arc::clone(&child.log);
-            child.serve("stderr", move || keep(stderr, &log))?;
+            child.serve("stderr", move || {
+                keep(stderr, &log);
+                drop(said);
+            })?;
         }
         Ok(child)
     }
@@ -340,6 +347,8 @@ impl Child {
         }
         let status = if self.exits_within(KILL_TAKES) { self.process.wait().ok() } else { None };
         self.await_group();
+        // The pipe ends with its last writer, so its last words are known now; who left the group may hold it open.
+        let _ = self.all_said.recv_timeout(LAST_WORDS);
         status
     }
 
