@@ -139,6 +139,33 @@ fn a_cancelled_task_ends_its_program_and_whatever_that_started_within_twelve_sec
 }
 
 #[test]
+fn a_third_signal_waits_for_no_program_and_is_held_against_no_task() {
+    let desk = Desk::new();
+    faulty(&desk, "ignores-cancel", "");
+    travel(&desk);
+    for _ in 0..3 {
+        let mut host = Host::start(&desk, &["run"]);
+        assert!(host.wait_for(|e| e["phase"].as_str().is_some_and(|phase| phase == "generate: work")));
+        for now in [false, true] {
+            host.signal("TERM");
+            assert!(host.wait_for(|e| e["event"] == "stopping" && e["now"] == now));
+        }
+        host.signal("TERM");
+        assert_eq!(host.end(), Some(130));
+        await_end_of_all(&desk);
+    }
+    let tasks = desk.json(&["tasks", "list", "trip"]);
+    let segment = tasks.as_array().unwrap().iter().find(|task| task["name"] == "segment-00").unwrap();
+    assert_eq!((segment["state"].as_str(), segment["lost"].as_u64()), (Some("running"), Some(0)), "{segment}");
+    let mut host = Host::start(&desk, &["run"]);
+    assert!(host.wait_for(|e| e["event"] == "task-started" && e["name"] == "segment-00"));
+    desk.ok(&["runs", "cancel", "trip"]);
+    assert!(host.wait_for(|e| e["event"] == "run-finished" && e["state"] == "cancelled"));
+    host.signal("TERM");
+    assert_eq!(host.end(), Some(0));
+}
+
+#[test]
 fn what_a_failed_generator_said_is_kept_with_its_task() {
     let desk = Desk::new();
     faulty(&desk, "dies-generate", "");

@@ -119,6 +119,21 @@ fn sigterm_lets_running_tasks_finish() {
 }
 
 #[test]
+fn sigterm_lets_a_render_finish_the_leg_that_it_is_at() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    let mut host = Host::start(&desk, &quick("render", &pictures, &["-o", "film.mp4", "--segment-frames", "60"]));
+    assert!(host.wait_for(|e| e["phase"] == "generate" && e["name"] == "segment-00"));
+    host.signal("TERM");
+    assert!(host.wait_for(|e| e["event"] == "task-succeeded" && e["name"] == "segment-00"));
+    assert_eq!(host.end(), Some(130));
+    assert!(!desk.path("film.mp4").exists());
+    desk.ok(&["render", "--resume", "1"]);
+    assert_eq!(count(&desk.path("film.mp4")), 120);
+    assert_each_task_has_one_result(&desk, "1");
+}
+
+#[test]
 fn a_second_host_is_refused_and_a_submission_reaches_the_first() {
     let desk = Desk::new();
     let pictures = desk.pictures(2);

@@ -5,6 +5,9 @@ use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
 use travel_engine::EngineError;
 
+/// Exit code of work that was stopped: that of a program which Ctrl-C ends.
+pub const STOPPED: u8 = 130;
+
 /// What went wrong, for a person and for a script.
 #[derive(Debug)]
 pub struct Diagnostic {
@@ -32,9 +35,9 @@ impl Diagnostic {
         Self { exit: 1, ..Self::refused(code, message) }
     }
 
-    /// Work that was stopped: exit code 130.
+    /// Work that was stopped: exit code [`STOPPED`].
     pub fn stopped(message: impl Into<String>) -> Self {
-        Self { exit: 130, ..Self::refused("stopped", message) }
+        Self { exit: STOPPED, ..Self::refused("stopped", message) }
     }
 
     /// What to do about it.

@@ -4,7 +4,7 @@ use crate::observer::{HostEvent, Observer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use travel_generators::Device;
@@ -29,9 +29,20 @@ pub enum Stop {
     Deadline,
 }
 
+/// How a task was claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// For a free place.
+    AtOnce,
+    /// To be prepared while its place is busy.
+    Ahead,
+}
+
 /// Who is told of a task's place.
 pub trait PlaceWatch: Send + Sync {
-    /// The task had to wait for its place, and has it now.
+    /// The task is prepared, and its place is not free yet.
+    fn waits(&self);
+    /// The task was claimed ahead or had to wait for its place, and has it now.
     fn has_place(&self);
     /// The task no longer needs its place, though it goes on.
     fn left_place(&self);
@@ -43,7 +54,9 @@ pub struct Control {
     task: TaskId,
     name: String,
     device: Option<Device>,
+    begins: Begins,
     stop: AtomicU8,
+    impatient: AtomicBool,
     changed: Condvar,
     state: Mutex<State>,
     observer: std::sync::Arc<dyn Observer>,
@@ -75,6 +88,7 @@ impl Control {
         task: TaskId,
         name: String,
         device: Option<Device>,
+        begins: Begins,
         observer: std::sync::Arc<dyn Observer>,
         places: Box<dyn PlaceWatch>,
     ) -> Self {
@@ -84,7 +98,9 @@ impl Control {
             task,
             name,
             device,
+            begins,
             stop: AtomicU8::new(GO_ON),
+            impatient: AtomicBool::new(false),
             changed: Condvar::new(),
             state: Mutex::default(),
             observer,
@@ -116,12 +132,21 @@ impl Control {
         self.device.as_ref()
     }
 
-    /// Waits until the task has lost its claim, at most so long; whether it has.
-    pub fn lost_within(&self, time: Duration) -> bool {
-        let lost = || self.stopped() == Some(Stop::Lost);
-        let waited = self.changed.wait_timeout_while(self.lock(), time, |_| !lost());
+    /// The host ends: nobody waits any longer for a queue that cannot be told.
+    pub fn be_impatient(&self) {
+        let state = self.lock();
+        self.impatient.store(true, Ordering::Release);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until nothing is to be waited for any more, because the claim is lost or the host ends, at most so long; whether
+    /// it is so.
+    pub fn is_hopeless_within(&self, time: Duration) -> bool {
+        let hopeless = || self.stopped() == Some(Stop::Lost) || self.impatient.load(Ordering::Acquire);
+        let waited = self.changed.wait_timeout_while(self.lock(), time, |_| !hopeless());
         drop(waited);
-        lost()
+        hopeless()
     }
 
     /// Tells the task that its place is free for it.
@@ -132,15 +157,14 @@ impl Control {
 
     /// Waits until the task's place is free for it, or it has to stop.
     pub fn await_place(&self) {
-        let state = self.lock();
-        if state.may_run || self.stopped().is_some() {
-            return;
+        let must_wait = !self.lock().may_run;
+        if must_wait && self.stopped().is_none() {
+            self.phase("wait", 0);
+            self.places.waits();
+            let waited = self.changed.wait_while(self.lock(), |state| !state.may_run && self.stopped().is_none());
+            drop(waited);
         }
-        drop(state);
-        self.phase("wait", 0);
-        let waited = self.changed.wait_while(self.lock(), |state| !state.may_run && self.stopped().is_none());
-        drop(waited);
-        if self.stopped().is_none() {
+        if (must_wait || self.begins == Begins::Ahead) && self.stopped().is_none() {
             self.places.has_place();
         }
     }

@@ -46,6 +46,11 @@ pub(crate) struct Job<'a> {
 pub(crate) fn handle(claimed: &Claimed, shop: &Workshop, control: &Arc<Control>) -> Result<Done, EngineError> {
     let spec = RunSpec::parse(&claimed.spec).map_err(EngineError::Stored)?;
     let job = Job { claimed, spec, shop, control };
+    // A segment is prepared before its place is free; nothing else is.
+    if claimed.kind != SEGMENT {
+        control.await_place();
+        job.go_on()?;
+    }
     match claimed.kind.as_str() {
         ORCHESTRATOR => orchestrator::expand(&job),
         SEGMENT => segment::generate(&job),

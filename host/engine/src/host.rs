@@ -5,7 +5,7 @@
 //! thread of its own, so that plugins and ffmpeg may block; that thread also settles the task with the queue before it
 //! reports back.
 
-use crate::control::{Control, PlaceWatch, Stop};
+use crate::control::{Begins, Control, PlaceWatch, Stop};
 use crate::error::EngineError;
 use crate::limits::{QUEUE_RETRY, QUEUE_TRIES};
 use crate::observer::{HostEvent, Observer};
@@ -45,6 +45,8 @@ pub enum Shutdown {
     Drain,
     /// Hand back what runs.
     Now,
+    /// End at once; what runs is taken back at the next start.
+    Abandon,
 }
 
 /// A host at work on one queue. Its maker holds the queue's lock.
@@ -80,6 +82,13 @@ struct Placed {
 }
 
 impl PlaceWatch for Placed {
+    fn waits(&self) {
+        if let Err(error) = self.store.await_work(self.task, self.token) {
+            // Should this host die, the task counts as one that may have killed it.
+            tracing::debug!(task = %self.task, %error, "the queue was not told that a task waits");
+        }
+    }
+
     fn has_place(&self) {
         if let Err(error) = self.store.begin_work(self.task, self.token) {
             // Its tenant is charged for the wait too; nothing else comes of it.
@@ -134,7 +143,7 @@ impl Host {
         let mut changes = self.store.subscribe();
         let (report, mut reports) = mpsc::unbounded_channel();
         let mut told = Shutdown::No;
-        let mut refused = 0;
+        let mut refused = 0u32;
         let fence = Arc::new(Fence::new());
         let guard = tokio::spawn(Fence::guard(Arc::clone(&fence)));
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -146,14 +155,18 @@ impl Host {
             if told == Shutdown::No {
                 match self.fill(&mut hands, &fence, &report).await {
                     Ok(()) => refused = 0,
-                    // What runs goes on meanwhile: its own end is told patiently too.
+                    // What runs goes on meanwhile: its own end is told patiently too. Who waits for the end of a run has it
+                    // told when somebody must act.
                     Err(EngineError::Queue(e))
-                        if (is_passing(&e) || !hands.running.is_empty())
-                            && e.is_retryable()
-                            && refused < QUEUE_TRIES =>
+                        if e.is_retryable()
+                            && (until == Until::Stopped
+                                || !hands.running.is_empty()
+                                || (is_passing(&e) && refused < QUEUE_TRIES)) =>
                     {
-                        tracing::warn!(error = %e, "no work can be claimed yet");
-                        refused += 1;
+                        refused = refused.saturating_add(1);
+                        if refused.is_power_of_two() {
+                            tracing::warn!(error = %e, tries = refused, "no work can be claimed yet");
+                        }
                         due = Some(QUEUE_RETRY);
                     }
                     Err(e) => break Err(e),
@@ -195,10 +208,13 @@ impl Host {
                     let wish = *shutdown.borrow_and_update();
                     if wish > told {
                         told = wish;
+                        if told == Shutdown::Abandon {
+                            break Ok(());
+                        }
                         let now = told == Shutdown::Now;
                         self.observer.tell(&HostEvent::Stopping { running: hands.running.len(), now });
                         if now {
-                            hands.running.values().for_each(|r| r.control.stop(Stop::Release));
+                            hands.hand_back();
                         } else {
                             hands.release_prepared();
                         }
@@ -207,11 +223,17 @@ impl Host {
             }
         };
         guard.abort();
-        hands.running.values().for_each(|r| r.control.stop(Stop::Release));
+        hands.hand_back();
         drop(report);
-        while let Some(told) = reports.recv().await {
-            // What the queue was not told of stays this worker's, and is taken up again by the next.
-            drop(hands.take_report(told));
+        loop {
+            tokio::select! {
+                report = reports.recv() => match report {
+                    // What the queue was not told of stays this worker's, and is taken up again by the next.
+                    Some(report) => drop(hands.take_report(report)),
+                    None => break,
+                },
+                Ok(_) = shutdown.wait_for(|wish| *wish == Shutdown::Abandon) => break,
+            }
         }
         self.tell_ended(&mut hands).await;
         if let Err(error) = self.ask(move |store| store.retire(worker)).await {
@@ -249,8 +271,8 @@ impl Host {
         'again: loop {
             let waiting = self.waiting(hands).await?;
             for wish in hands.slots.wishes(&waiting) {
-                let request =
-                    ClaimRequest { worker: hands.worker, pools: wish.pools.clone(), affinity: wish.affinity.clone() };
+                let (worker, pools, affinity) = (hands.worker, wish.pools.clone(), wish.affinity.clone());
+                let request = ClaimRequest { worker, pools, affinity, ahead: wish.ahead };
                 let Some(claimed) = self.ask(move |store| store.claim(request)).await? else { continue };
                 let (run, task, token) = (claimed.run, claimed.task, claimed.token);
                 let patience = claimed.deadline;
@@ -259,7 +281,8 @@ impl Host {
                 hands.slots.end(task);
                 let may_run = hands.slots.take(wish.place, task, &claimed.pool, affinity.as_deref());
                 let device = self.places.get(wish.place).and_then(Place::device);
-                let control = self.start(claimed, device, report.clone())?;
+                let begins = if wish.ahead { Begins::Ahead } else { Begins::AtOnce };
+                let control = self.start(claimed, device, begins, report.clone())?;
                 fence.hold(&control);
                 let mut held = Running { run, control, token, patience, deadline: None };
                 if may_run {
@@ -292,12 +315,13 @@ impl Host {
         &self,
         claimed: Claimed,
         device: Option<Device>,
+        begins: Begins,
         report: mpsc::UnboundedSender<Report>,
     ) -> Result<Arc<Control>, EngineError> {
         let (store, shop, observer) = (Arc::clone(&self.store), Arc::clone(&self.shop), Arc::clone(&self.observer));
         let (run, task, token, name) = (claimed.run, claimed.task, claimed.token, claimed.name.clone());
         let places = Box::new(Placed { store: Arc::clone(&self.store), task, token, report: report.clone() });
-        let control = Arc::new(Control::new(run, task, name, device, Arc::clone(&observer), places));
+        let control = Arc::new(Control::new(run, task, name, device, begins, Arc::clone(&observer), places));
         let held = Arc::clone(&control);
         let work = move || {
             // Whatever happens to this thread, the host learns that it has ended.
@@ -364,8 +388,10 @@ impl Host {
 
     /// Renews all leases at once; stops what was cancelled or lost.
     async fn beat(&self, worker: WorkerId, running: &HashMap<TaskId, Running>, fence: &Fence) {
+        // The lease counts from when the queue writes it down, which is not before it is asked.
+        let asked = Instant::now();
         if running.is_empty() {
-            fence.renew();
+            fence.renew(asked);
         }
         let beats: Vec<Beat> =
             running.iter().map(|(&task, r)| Beat { task, token: r.token, progress: r.control.progress() }).collect();
@@ -377,7 +403,7 @@ impl Host {
         };
         match self.ask(beat).await {
             Ok(answers) => {
-                fence.renew();
+                fence.renew(asked);
                 for (task, answer) in tasks.iter().zip(answers) {
                     let Some(held) = running.get(task) else { continue };
                     match answer {
@@ -438,8 +464,8 @@ impl Fence {
         Self { renewed: Mutex::new(Instant::now()), held: Mutex::default() }
     }
 
-    fn renew(&self) {
-        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    fn renew(&self, at: Instant) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     fn hold(&self, control: &Arc<Control>) {
@@ -459,7 +485,7 @@ impl Fence {
             if falls <= Instant::now() {
                 tracing::error!("the queue was not reached for {SELF_FENCE:?}; what runs is stopped and handed back");
                 fence.fall();
-                fence.renew();
+                fence.renew(Instant::now());
             } else {
                 tokio::time::sleep_until(falls.into()).await;
             }
@@ -492,6 +518,14 @@ impl Hands {
             }
         }
         settled
+    }
+
+    /// Hands back all that it holds, and waits no longer for a queue that cannot be told.
+    fn hand_back(&self) {
+        for held in self.running.values() {
+            held.control.be_impatient();
+            held.control.stop(Stop::Release);
+        }
     }
 
     /// Hands back what waits for a place that it will not get.
@@ -541,6 +575,7 @@ mod tests {
     }
 
     impl PlaceWatch for Nobody {
+        fn waits(&self) {}
         fn has_place(&self) {}
         fn left_place(&self) {}
     }
@@ -548,7 +583,8 @@ mod tests {
     #[test]
     fn a_fence_that_falls_hands_back_what_runs() {
         let of = |task| {
-            Arc::new(Control::new(RunId(1), TaskId(task), String::new(), None, Arc::new(Nobody), Box::new(Nobody)))
+            let (observer, places) = (Arc::new(Nobody), Box::new(Nobody));
+            Arc::new(Control::new(RunId(1), TaskId(task), String::new(), None, Begins::AtOnce, observer, places))
         };
         let (fence, first, second) = (Fence::new(), of(1), of(2));
         fence.hold(&first);

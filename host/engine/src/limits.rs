@@ -14,7 +14,8 @@ pub const DEFAULT_MULTIPLE: u32 = 16;
 /// How long the host waits before it asks a database again that failed for a passing reason.
 pub const QUEUE_RETRY: Duration = Duration::from_secs(2);
 
-/// How often it asks such a database before it gives up.
+/// How often a host that works on one run, or until nothing is left, asks such a database before it gives up while nothing
+/// runs; every other one asks for ever.
 pub const QUEUE_TRIES: u32 = 60;
 
 /// Contact sheets: columns, rows, width of a picture in pixels.

@@ -5,7 +5,7 @@ use crate::control::{Control, Stop};
 use crate::course;
 use crate::error::EngineError;
 use crate::handle::{Done, handle};
-use crate::limits::{QUEUE_RETRY, QUEUE_TRIES};
+use crate::limits::QUEUE_RETRY;
 use crate::observer::{HostEvent, Observer};
 use crate::workshop::Workshop;
 use std::hash::{BuildHasher as _, RandomState};
@@ -152,20 +152,24 @@ fn tell_cancelled(claimed: &Claimed, observer: &dyn Observer) {
     observer.tell(&HostEvent::TaskCancelled { run, task, name });
 }
 
-/// Tells the queue, again and again while it is only busy: minutes of work depend on it. Heartbeats go on meanwhile.
+/// Tells the queue, again and again while it is only busy or its disk is full, however long: minutes of work depend on it.
+/// Heartbeats go on meanwhile.
 fn patiently<T>(control: &Control, tell: impl Fn() -> Result<T, QueueError>) -> Result<T, QueueError> {
-    for _ in 0..QUEUE_TRIES {
+    let mut tries = 0u32;
+    loop {
         match tell() {
             Err(e) if e.is_retryable() => {
-                tracing::warn!(error = %e, "the queue cannot be told yet");
-                if control.lost_within(QUEUE_RETRY) {
-                    return Err(e);
+                tries = tries.saturating_add(1);
+                if tries.is_power_of_two() {
+                    tracing::warn!(error = %e, tries, "the queue cannot be told yet");
+                }
+                if control.is_hopeless_within(QUEUE_RETRY) {
+                    return tell();
                 }
             }
             told => return told,
         }
     }
-    tell()
 }
 
 /// A number in 0…1, different every time.
@@ -177,4 +181,55 @@ fn chance() -> f64 {
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{Begins, PlaceWatch};
+    use std::cell::Cell;
+    use travel_queue::{RunId, TaskId};
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn tell(&self, _: &HostEvent) {}
+    }
+
+    impl PlaceWatch for Nobody {
+        fn waits(&self) {}
+        fn has_place(&self) {}
+        fn left_place(&self) {}
+    }
+
+    fn control() -> Arc<Control> {
+        let (observer, places) = (Arc::new(Nobody), Box::new(Nobody));
+        Arc::new(Control::new(RunId(1), TaskId(1), String::new(), None, Begins::AtOnce, observer, places))
+    }
+
+    /// A disk that is full until so many have asked.
+    fn full_until(tries: u32, asked: &Cell<u32>) -> Result<(), QueueError> {
+        asked.set(asked.get() + 1);
+        if asked.get() < tries { Err(QueueError::DiskFull("queue.db".into())) } else { Ok(()) }
+    }
+
+    #[test]
+    fn a_result_waits_for_a_queue_that_cannot_be_told_until_the_claim_is_lost_or_the_host_ends() {
+        let asked = Cell::new(0);
+        patiently(&control(), || full_until(2, &asked)).unwrap();
+        assert_eq!(asked.take(), 2);
+
+        let ends: [fn(&Control); 2] = [Control::be_impatient, |control| control.stop(Stop::Lost)];
+        for end in ends {
+            let control = control();
+            let told = patiently(&control, || {
+                // It ends while it waits, and is told once more.
+                (asked.get() == 1).then(|| end(&control));
+                full_until(u32::MAX, &asked)
+            });
+            assert_eq!((told.unwrap_err().code(), asked.take()), ("queue_disk_full", 3));
+        }
+        let refused = patiently(&control(), || Err::<(), _>(QueueError::Closed)).unwrap_err();
+        assert_eq!(refused.code(), "queue_closed", "what will not pass is not waited for");
+    }
 }

@@ -119,11 +119,10 @@ impl Site {
 
     fn claim(&mut self) -> Option<(Job, bool)> {
         let waiting = self.waiting();
-        for Wish { place, pools, affinity, .. } in self.slots.wishes(&waiting) {
+        for Wish { place, pools, affinity, ahead } in self.slots.wishes(&waiting) {
             let affinity = affinity.filter(|_| self.policy == Policy::Ours);
-            let Some(claimed) = self.store.claim(ClaimRequest { worker: self.worker, pools, affinity }).unwrap() else {
-                continue;
-            };
+            let request = ClaimRequest { worker: self.worker, pools, affinity, ahead };
+            let Some(claimed) = self.store.claim(request).unwrap() else { continue };
             let runs = self.slots.take(place, claimed.task, &claimed.pool, claimed.affinity.as_deref());
             let seconds = claimed.input.as_u64().unwrap();
             return Some((Job { claimed, place, seconds }, runs));
@@ -148,7 +147,10 @@ impl Site {
                     starting.push(task);
                 }
             }
-            starting.extend(std::iter::from_fn(|| self.slots.start_next()));
+            for task in std::iter::from_fn(|| self.slots.start_next()) {
+                self.store.begin_work(task, jobs[&task].claimed.token).unwrap();
+                starting.push(task);
+            }
             for task in starting {
                 let job = &jobs[&task];
                 let model = job.claimed.affinity.clone().unwrap();

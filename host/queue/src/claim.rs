@@ -68,12 +68,15 @@ pub struct ClaimRequest {
     /// What the worker has loaded: a task of this affinity goes before others of its lane that are not more urgent, and
     /// its lane before one whose turn it is a little earlier. A worker that wants to be fair leaves it out now and then.
     pub affinity: Option<String>,
+    /// Whether the task is only to be prepared until [`crate::Store::begin_work`] says that it has its place; its tenant is
+    /// charged from then on.
+    pub ahead: bool,
 }
 
 impl ClaimRequest {
     /// A wish for work from `pools`, whatever is loaded.
     pub fn new(worker: WorkerId, pools: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { worker, pools: pools.into_iter().map(Into::into).collect(), affinity: None }
+        Self { worker, pools: pools.into_iter().map(Into::into).collect(), affinity: None, ahead: false }
     }
 }
 

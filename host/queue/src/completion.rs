@@ -138,6 +138,15 @@ pub struct Recovered {
     pub cancelled: Vec<TaskId>,
 }
 
+impl Recovered {
+    /// Adds what was taken back from others.
+    pub fn extend(&mut self, more: Self) {
+        self.requeued.extend(more.requeued);
+        self.poisoned.extend(more.poisoned);
+        self.cancelled.extend(more.cancelled);
+    }
+}
+
 /// Answer to a cancellation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cancelled {

@@ -59,6 +59,9 @@ pub enum QueueError {
         /// Tasks that have not stopped.
         running: u32,
     },
+    /// What is left of the run is about to go.
+    #[error("run {0} is being forgotten, and cannot go on: submit it anew")]
+    Forgotten(RunId),
     /// Only what is over without a result can be done again.
     #[error("task {task} is {state}: only a failed, cancelled or skipped task can be retried")]
     NotOver {
@@ -85,6 +88,17 @@ pub enum QueueError {
         path: PathBuf,
         /// Which file system.
         kind: String,
+    },
+    /// Before a migration a copy is kept, and there is no room for its name.
+    #[error(
+        "{} and {copies} more copies of earlier versions are there already: remove what is no longer needed, then start again",
+        path.display()
+    )]
+    TooManyCopies {
+        /// The first of them.
+        path: PathBuf,
+        /// How many may be.
+        copies: u32,
     },
     /// Something handed in breaks a rule.
     #[error("{what} is not acceptable: {why}")]
@@ -293,9 +307,11 @@ impl QueueError {
             Self::IncarnationUsed(_) => "queue_incarnation_used",
             Self::UnknownParent { .. } => "queue_unknown_parent",
             Self::StillStopping { .. } => "queue_still_stopping",
+            Self::Forgotten(_) => "queue_forgotten",
             Self::NotOver { .. } => "queue_not_over",
             Self::ParentFirst { .. } => "queue_parent_first",
             Self::NetworkDisk { .. } => "queue_network_disk",
+            Self::TooManyCopies { .. } => "queue_too_many_copies",
             Self::Invalid { .. } => "queue_invalid",
             Self::ArtifactMismatch { .. } => "queue_artifact_mismatch",
             Self::WrongMode { .. } => "queue_wrong_mode",

@@ -56,6 +56,12 @@ impl TimestampMs {
         Self(self.0.saturating_add(ms))
     }
 
+    /// This instant moved earlier by `span`; saturates instead of wrapping.
+    pub fn before(self, span: Duration) -> Self {
+        let ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(ms))
+    }
+
     /// How long from `self` until `later`; zero when `later` has passed.
     pub fn until(self, later: Self) -> Duration {
         let ms = later.0.saturating_sub(self.0).max(0);
@@ -100,6 +106,8 @@ mod tests {
         let end = TimestampMs(i64::MAX);
         assert_eq!(end.after(Duration::MAX), end);
         assert_eq!(end.until(TimestampMs(0)), Duration::ZERO);
+        assert_eq!(TimestampMs(i64::MIN).before(Duration::MAX), TimestampMs(i64::MIN));
+        assert_eq!(TimestampMs(7).before(Duration::from_millis(2)), TimestampMs(5));
         assert_eq!(TimestampMs(5).until(TimestampMs(7)), Duration::from_millis(2));
     }
 

@@ -77,6 +77,9 @@ pub const PRUNE_ROWS: i64 = 2_000;
 /// Rows that go with a task, as a clean-up counts them: itself, its payloads, an attempt, two edges and a file.
 pub const ROWS_OF_A_TASK: i64 = 6;
 
+/// Copies that are kept of databases of one earlier version.
+pub const COPIES: u32 = 9;
+
 /// Characters of a name (run, task, tenant, pool, slot, kind).
 pub const MAX_NAME_CHARS: usize = 200;
 

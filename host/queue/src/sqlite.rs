@@ -207,6 +207,11 @@ impl Store for SqliteStore {
         self.writer.call(Effect::State, move |tx| finish::succeed(tx, &finish))
     }
 
+    fn await_work(&self, task: TaskId, token: LeaseToken) -> Result<()> {
+        self.require(Mode::Work, "waiting for a place")?;
+        self.writer.call(Effect::SignOfLife, move |tx| finish::await_work(tx, task, token))
+    }
+
     fn begin_work(&self, task: TaskId, token: LeaseToken) -> Result<()> {
         self.require(Mode::Work, "beginning a task")?;
         self.writer.call(Effect::SignOfLife, move |tx| finish::begin_work(tx, task, token))

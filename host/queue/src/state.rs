@@ -146,6 +146,8 @@ words! {
         TaskLost = "task_lost",
         /// A worker handed the task back unfinished.
         TaskReleased = "task_released",
+        /// The task runs, and was asked to stop.
+        TaskCancelling = "task_cancelling",
         /// The task was cancelled.
         TaskCancelled = "task_cancelled",
         /// The task was skipped because a parent was given up.

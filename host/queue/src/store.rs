@@ -35,7 +35,8 @@ pub trait Store: Send + Sync {
     /// Adds a worker. Each start of a process registers anew.
     fn register_worker(&self, worker: NewWorker) -> Result<WorkerId>;
 
-    /// A worker that ends in an orderly way takes its leave: it is not waited for, and claims nothing more.
+    /// A worker that ends in an orderly way takes its leave: it is not waited for, and claims nothing more. What it still
+    /// holds is not counted against those tasks.
     fn retire(&self, worker: WorkerId) -> Result<()>;
 
     /// Takes back everything that workers other than `worker` hold, at once, and lets none of them
@@ -43,7 +44,8 @@ pub trait Store: Send + Sync {
     /// [`crate::HostLock`].
     ///
     /// An attempt lost so is not a failed one: it adds to the task's `lost`, not to its `failures`, and
-    /// after [`crate::limits::MAX_LOST`] the task is given up as poison.
+    /// after [`crate::limits::MAX_LOST`] the task is given up as poison. What only waited for its place, and what a worker held
+    /// that took its leave, loses nothing. Nobody is charged for the time after the last sign of life.
     fn recover(&self, worker: WorkerId) -> Result<Recovered>;
 
     /// Takes back every task whose lease has run out. That its worker could not renew is no fault of the task and is not
@@ -64,6 +66,10 @@ pub trait Store: Send + Sync {
     /// newest or the task does not run; the work must be dropped then.
     fn succeed(&self, finish: Finish) -> Result<Finished>;
 
+    /// Says that a task is prepared and does nothing until its place is free: should its worker die meanwhile, it was not
+    /// this task's doing. Stale like [`Store::succeed`].
+    fn await_work(&self, task: TaskId, token: LeaseToken) -> Result<()>;
+
     /// Says that a task which was only prepared since it was claimed has its place from now on: its tenant is charged from
     /// here. Stale like [`Store::succeed`].
     fn begin_work(&self, task: TaskId, token: LeaseToken) -> Result<()>;
@@ -81,7 +87,8 @@ pub trait Store: Send + Sync {
     fn cancel_run(&self, run: RunId) -> Result<Cancelled>;
 
     /// Sets a run going again: failed, cancelled and skipped tasks are open anew, with all their
-    /// attempts, in the pools and the way in which they began. What succeeded stays as it is.
+    /// attempts, in the pools and the way in which they began. What succeeded stays as it is, and what never began waits for the
+    /// start that was asked for.
     fn retry_run(&self, run: RunId) -> Result<Revived>;
 
     /// Cancels one task; what needs its result is skipped. One that runs is asked to stop.

@@ -59,6 +59,7 @@ sqlite! {
         a_dead_host_costs_no_attempt,
         a_task_that_loses_three_workers_is_poison,
         only_workers_that_died_make_a_task_poison,
+        who_could_not_have_killed_a_worker_loses_nothing,
         a_task_of_a_cancelled_run_is_not_started_again,
         heartbeats_keep_a_lease_and_silence_ends_it,
         a_failed_attempt_is_made_again_when_its_time_has_come,
@@ -74,6 +75,9 @@ sqlite! {
         what_tasks_really_took_is_what_counts,
         who_was_away_neither_hoards_nor_pays,
         who_was_held_neither_saves_up_nor_owes,
+        a_limit_that_is_lifted_is_not_made_up_for,
+        nobody_pays_for_the_time_when_no_host_was_there,
+        what_was_only_prepared_is_not_charged,
         waiting_for_a_place_is_not_charged,
         a_lane_can_be_limited_and_paused,
         a_loaded_model_goes_first_among_equals;
@@ -85,10 +89,12 @@ sqlite! {
         a_running_task_that_is_cancelled_is_asked_to_stop,
         a_retried_task_revives_what_was_skipped_for_it,
         a_run_waits_for_the_start_that_was_asked_for,
+        a_delay_is_waited_for_though_a_parent_is_set_going_again,
         a_deadline_is_handed_out_with_the_claim,
         every_task_can_say_why_it_is_where_it_is,
         old_runs_are_forgotten_and_live_ones_never,
         what_is_kept_is_counted_for_each_tenant_and_state,
         a_clean_up_goes_in_small_steps_and_every_rule_holds_between_them,
+        a_key_of_a_run_that_is_being_forgotten_is_free,
         a_sound_queue_has_nothing_to_repair;
 }

@@ -31,9 +31,16 @@ enum Step {
         segments: u8,
         chained: bool,
         keep_going: bool,
+        start_in: u8,
     },
     Claim {
         cpu_first: bool,
+        ahead: bool,
+    },
+    /// A task that was claimed waits for its place, or has it.
+    Place {
+        pick: usize,
+        waits: bool,
     },
     Succeed {
         pick: usize,
@@ -72,7 +79,23 @@ enum Step {
         gpu: bool,
         closed: bool,
     },
-    Restart,
+    Lane {
+        tenant: u8,
+        gpu: bool,
+        max_running: Option<u32>,
+        paused: bool,
+    },
+    Weight {
+        tenant: u8,
+        weight: u32,
+    },
+    Restart {
+        /// Whether the worker took its leave.
+        retired: bool,
+    },
+    /// Everything that is over is forgotten.
+    Prune,
+    Repair,
     Pass {
         seconds: u8,
     },
@@ -95,9 +118,11 @@ fn again() -> impl Strategy<Value = Again> {
 fn step() -> impl Strategy<Value = Step> {
     let pick = any::<usize>;
     prop_oneof![
-        2 => (0..3_u8, 1..4_u8, any::<bool>(), any::<bool>()).prop_map(
-            |(tenant, segments, chained, keep_going)| Step::Submit { tenant, segments, chained, keep_going }),
-        9 => any::<bool>().prop_map(|cpu_first| Step::Claim { cpu_first }),
+        2 => (0..3_u8, 1..4_u8, any::<bool>(), any::<bool>(), prop_oneof![3 => Just(0), 1 => 1..60_u8]).prop_map(
+            |(tenant, segments, chained, keep_going, start_in)|
+                Step::Submit { tenant, segments, chained, keep_going, start_in }),
+        9 => (any::<bool>(), any::<bool>()).prop_map(|(cpu_first, ahead)| Step::Claim { cpu_first, ahead }),
+        2 => (pick(), any::<bool>()).prop_map(|(pick, waits)| Step::Place { pick, waits }),
         5 => (pick(), 0..3_u8).prop_map(|(pick, emit)| Step::Succeed { pick, emit }),
         6 => (pick(), again()).prop_map(|(pick, again)| Step::Fail { pick, again }),
         1 => pick().prop_map(|pick| Step::Release { pick }),
@@ -110,7 +135,12 @@ fn step() -> impl Strategy<Value = Step> {
         2 => pick().prop_map(|pick| Step::Pause { pick }),
         2 => pick().prop_map(|pick| Step::Resume { pick }),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(gpu, closed)| Step::ClosePool { gpu, closed }),
-        1 => Just(Step::Restart),
+        1 => (0..3_u8, any::<bool>(), prop::option::of(0..3_u32), any::<bool>()).prop_map(
+            |(tenant, gpu, max_running, paused)| Step::Lane { tenant, gpu, max_running, paused }),
+        1 => (0..3_u8, 1..limits::MAX_WEIGHT).prop_map(|(tenant, weight)| Step::Weight { tenant, weight }),
+        2 => any::<bool>().prop_map(|retired| Step::Restart { retired }),
+        1 => Just(Step::Prune),
+        1 => Just(Step::Repair),
         2 => (0..60_u8).prop_map(|seconds| Step::Pass { seconds }),
         1 => any::<bool>().prop_map(|back| Step::Jump { back }),
     ]
@@ -176,8 +206,10 @@ impl Walk {
         }
     }
 
-    fn submit(&mut self, tenant: u8, segments: u8, chained: bool, keep_going: bool) {
-        let mut new = NewRun::new(format!("tenant{tenant}"), "walk", json!({}));
+    fn submit(&mut self, tenant: u8, segments: u8, chained: bool, keep_going: bool, start_in: u8) {
+        let tenant = format!("tenant{tenant}");
+        let mut new = NewRun::new(&tenant, "walk", json!({}));
+        new.start_at = (start_in > 0).then(|| self.clock.now().after(Duration::from_secs(start_in.into())));
         let mut stitch = task("stitch".into(), "cpu", keep_going);
         for n in 0..segments {
             let mut segment = task(format!("s{n}"), "gpu", false);
@@ -192,14 +224,15 @@ impl Walk {
         let ids: HashMap<String, TaskId> =
             self.store.tasks(run).unwrap().into_iter().map(|view| (view.name, view.id)).collect();
         let added = new.tasks.iter().map(|t| self.added(ids[&t.name], t, &ids)).collect();
-        self.reference.add(run, added);
+        self.reference.submit(run, tenant, added, new.start_at);
     }
 
-    fn claim(&mut self, pools: [&str; 2]) -> bool {
+    fn claim(&mut self, pools: [&str; 2], ahead: bool) -> bool {
         self.reference.now = self.clock.now();
         self.reference.promote();
         let may = self.reference.claimable(&pools);
-        let Some(claimed) = self.store.claim(ClaimRequest::new(self.worker, pools)).unwrap() else {
+        let Some(claimed) = self.store.claim(ClaimRequest { ahead, ..ClaimRequest::new(self.worker, pools) }).unwrap()
+        else {
             assert!(may.is_empty(), "{may:?} could have been claimed");
             return false;
         };
@@ -253,11 +286,19 @@ impl Walk {
     fn step(&mut self, step: Step) {
         self.reference.now = self.clock.now();
         match step {
-            Step::Submit { tenant, segments, chained, keep_going } => {
-                self.submit(tenant, segments, chained, keep_going);
+            Step::Submit { tenant, segments, chained, keep_going, start_in } => {
+                self.submit(tenant, segments, chained, keep_going, start_in);
             }
-            Step::Claim { cpu_first } => {
-                self.claim(if cpu_first { ["cpu", "gpu"] } else { ["gpu", "cpu"] });
+            Step::Claim { cpu_first, ahead } => {
+                self.claim(if cpu_first { ["cpu", "gpu"] } else { ["gpu", "cpu"] }, ahead);
+            }
+            Step::Place { pick, waits } => {
+                if let Some(index) = pick.checked_rem(self.held.len()) {
+                    let (task, token) = (self.held[index].task, self.held[index].token);
+                    let told = if waits { Store::await_work } else { Store::begin_work };
+                    told(&self.store, task, token).unwrap();
+                    self.reference.tasks.get_mut(&task).unwrap().waits = waits;
+                }
             }
             Step::Succeed { pick, emit } => {
                 if let Some(claimed) = self.take(pick) {
@@ -332,10 +373,17 @@ impl Walk {
                 self.reference.closed_pools.retain(|p| p != pool);
                 self.reference.closed_pools.extend(closed.then(|| pool.to_owned()));
             }
-            Step::Restart => {
+            Step::Lane { tenant, gpu, max_running, paused } => self.set_lane(tenant, gpu, max_running, paused),
+            Step::Weight { tenant, weight } => self.store.set_weight(&format!("tenant{tenant}"), weight).unwrap(),
+            Step::Prune => self.prune(),
+            Step::Repair => assert_eq!(self.store.repair(Trial::Real).unwrap(), []),
+            Step::Restart { retired } => {
+                if retired {
+                    self.store.retire(self.worker).unwrap();
+                }
                 (self.store, self.worker) = open(&self.path, &self.clock);
                 let recovered = self.store.recover(self.worker).unwrap();
-                let lost = self.take_back(recovered, Reference::lose);
+                let lost = self.take_back(recovered, if retired { Reference::expire } else { Reference::lose });
                 assert!(self.held.is_empty(), "{lost:?} were taken back, {:?} were not", self.held.len());
             }
             Step::Pass { seconds } => {
@@ -354,6 +402,27 @@ impl Walk {
             }
         }
         self.agree();
+    }
+
+    fn set_lane(&mut self, tenant: u8, gpu: bool, max_running: Option<u32>, paused: bool) {
+        let (tenant, pool) = (format!("tenant{tenant}"), if gpu { "gpu" } else { "cpu" }.to_owned());
+        self.reference.lanes.insert((tenant.clone(), pool.clone()), if paused { Some(0) } else { max_running });
+        self.store.set_lane(LaneSettings { tenant, pool, max_running, paused }).unwrap();
+    }
+
+    fn prune(&mut self) {
+        let policy = PrunePolicy { finished_before: TimestampMs(i64::MAX), keep: 0, states: Vec::new(), tenant: None };
+        let mut pruned = Vec::new();
+        loop {
+            let some = self.store.prune(&policy, Trial::Real).unwrap();
+            pruned.extend(some.runs);
+            if !some.more {
+                break;
+            }
+        }
+        pruned.sort_unstable();
+        assert_eq!(pruned, self.reference.prune());
+        self.old.retain(|old| self.reference.tasks.contains_key(&old.task));
     }
 
     fn beat(&mut self) {
@@ -412,6 +481,9 @@ impl Walk {
     fn finish(mut self) {
         for gpu in [true, false] {
             self.step(Step::ClosePool { gpu, closed: false });
+            for tenant in 0..3 {
+                self.set_lane(tenant, gpu, None, false);
+            }
         }
         let runs: Vec<RunId> = self.reference.runs.keys().copied().collect();
         for pick in 0..runs.len() {
@@ -421,7 +493,7 @@ impl Walk {
             while let Some(claimed) = self.take(0) {
                 self.succeed(&claimed, 0);
             }
-            if self.claim(["gpu", "cpu"]) {
+            if self.claim(["gpu", "cpu"], false) {
                 continue;
             }
             match self.store.next_wakeup().unwrap() {

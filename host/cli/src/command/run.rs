@@ -1,7 +1,7 @@
 //! `run`: be the host.
 
 use crate::args::{Global, RunCommand};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, STOPPED};
 use crate::progress::{observer, tell};
 use crate::stop::{First, on_signal, runtime};
 use crate::workplace::Workplace;
@@ -25,6 +25,10 @@ pub fn run(global: &Global, args: &RunCommand) -> Result<u8, Diagnostic> {
         let wish = *shutdown.borrow();
         Ok::<_, Diagnostic>(wish)
     })?;
+    if wish == Shutdown::Abandon {
+        // Tasks may still be at work: nothing of them is waited for.
+        std::process::exit(STOPPED.into());
+    }
     drop(lock);
-    Ok(if wish == Shutdown::Now { 130 } else { 0 })
+    Ok(if wish == Shutdown::Now { STOPPED } else { 0 })
 }

@@ -1,17 +1,25 @@
 //! Copying the whole database while others work.
 
+use std::borrow::Borrow;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rusqlite::Connection;
+
 use super::connection;
 use super::fault::{Fault, words};
 use crate::error::{Cause, QueueError, Result};
 
-/// Writes a whole, compact copy of one moment of the database, while others go on writing. It has its name only when it
-/// is whole and on the disk; a file that is there already is never replaced.
+/// Copies the database from a connection of its own, while others go on writing.
 pub(super) fn backup(from: &Path, to: &Path) -> Result<()> {
+    copy(|| connection::open_reader(from), from, to)
+}
+
+/// Writes a whole, compact copy of one moment of the database. It has its name only when it is whole and on the disk; a file
+/// that is there already is never replaced.
+pub(super) fn copy<C: Borrow<Connection>>(open: impl FnOnce() -> Result<C>, from: &Path, to: &Path) -> Result<()> {
     let failed = |cause: Cause| QueueError::Backup { to: to.to_owned(), cause };
     let io = |cause: std::io::Error| failed(Arc::new(cause));
     let refuse_existing = || match to.exists() {
@@ -19,7 +27,7 @@ pub(super) fn backup(from: &Path, to: &Path) -> Result<()> {
         false => Ok(()),
     };
     refuse_existing()?;
-    let original = connection::open_reader(from)?;
+    let original = open()?;
     let unfinished = unfinished_path(to);
     let Some(name) = unfinished.to_str() else { return Err(failed(words("its name is not Unicode"))) };
     // Only one backup fills it at a time; what a killed one left is written over.
@@ -31,7 +39,7 @@ pub(super) fn backup(from: &Path, to: &Path) -> Result<()> {
     }
     let made = refuse_existing().and_then(|()| {
         file.set_len(0).map_err(io)?;
-        original.execute("VACUUM INTO ?1", [name]).map_err(|error| match Fault::from(error).at(from) {
+        original.borrow().execute("VACUUM INTO ?1", [name]).map_err(|error| match Fault::from(error).at(from) {
             full @ QueueError::DiskFull(_) => failed(Arc::new(full)),
             other => other,
         })?;

@@ -47,8 +47,12 @@ pub(super) fn cancel_task(tx: &Tx<'_>, task: TaskId) -> Outcome<Cancelled> {
     if place.state.is_final() {
         return Ok(nothing(run, find_run(tx, run)?.state));
     }
-    change(tx.sql, "UPDATE task SET cancel_at = coalesce(cancel_at, ?2) WHERE id = ?1", params![task, tx.now])?;
+    let asked =
+        change(tx.sql, "UPDATE task SET cancel_at = ?2 WHERE id = ?1 AND cancel_at IS NULL", params![task, tx.now])?;
     if place.state == TaskState::Running {
+        if asked > 0 {
+            event(tx, run, Some(task), EventKind::TaskCancelling, &Value::Null)?;
+        }
         let stopping = vec![task];
         return Ok(Cancelled { stopping, ..nothing(run, RunState::Active) });
     }

@@ -80,7 +80,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
         "SELECT format('run %d has %d events up to number %d, and will write number %d next',
                        id, many, last, next_seq)
            FROM (SELECT r.id, r.next_seq, count(e.seq) AS many, coalesce(max(e.seq), 0) AS last
-                   FROM run r LEFT JOIN event e ON e.run_id = r.id GROUP BY r.id)
+                   FROM run r LEFT JOIN event e ON e.run_id = r.id WHERE r.forgotten_at IS NULL GROUP BY r.id)
           WHERE many <> last OR next_seq <> last + 1",
     ),
     (

@@ -89,20 +89,22 @@ pub(super) fn claim(tx: &Tx<'_>, request: &ClaimRequest) -> Outcome<Option<Claim
             None => first(tx.sql, PICK_TASK, params![pool, tenant], |row| Ok(row.get(0)?))?,
         };
         match picked {
-            Some(task) => return take(tx, request.worker, task).map(Some),
+            Some(task) => return take(tx, request, task).map(Some),
             None => tracing::error!(pool, tenant, "a lane counts ready tasks that do not exist"),
         }
     }
     Ok(None)
 }
 
-fn take(tx: &Tx<'_>, worker: WorkerId, task: TaskId) -> Outcome<Claimed> {
+fn take(tx: &Tx<'_>, request: &ClaimRequest, task: TaskId) -> Outcome<Claimed> {
+    let worker = request.worker;
     let lease_until = tx.now.after(LEASE);
     change(
         tx.sql,
         "UPDATE task SET state = 'running', lease_token = max(lease_token + 1, ?2 << 32),
-                worker_id = ?3, lease_until = ?4, started_at = ?5, progress = NULL WHERE id = ?1",
-        params![task, tx.epoch, worker, lease_until, tx.now],
+                worker_id = ?3, lease_until = ?4, started_at = ?5, progress = NULL, waits = 0,
+                charged_from = CASE WHEN ?6 THEN NULL ELSE ?5 END WHERE id = ?1",
+        params![task, tx.epoch, worker, lease_until, tx.now, request.ahead],
     )?;
     change(
         tx.sql,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use super::fault::{Fault, Outcome, words};
 use super::migration;
@@ -39,7 +39,7 @@ fn prepare_writer(connection: &mut Connection, path: &Path) -> Outcome<()> {
         return Err(QueueError::ReadOnly(path.to_owned()).into());
     }
     migration::refuse_others(connection, path)?;
-    let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    let journal = write_ahead(connection, path)?;
     if journal != "wal" {
         return Err(QueueError::CannotOpen {
             path: path.to_owned(),
@@ -56,9 +56,26 @@ fn prepare_writer(connection: &mut Connection, path: &Path) -> Outcome<()> {
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     // A step may write a table anew, whose old form others refer to; what refers to nothing is looked for before it commits.
     connection.pragma_update(None, "foreign_keys", false)?;
+    // One that begins as a reader is refused at once when somebody else has written meanwhile; one that begins as a writer waits.
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
     migration::migrate(connection, path)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(())
+}
+
+/// Turns the log on; the journal mode then. To change it is the one thing for which SQLite waits for nobody, so those who open
+/// a new database at once take turns.
+fn write_ahead(connection: &Connection, path: &Path) -> Outcome<String> {
+    let journal: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    if journal == "wal" {
+        return Ok(journal);
+    }
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // On a file system without such locks nobody waits, and the slower one fails and tries again.
+    let turn = std::fs::File::open(folder).and_then(|folder| folder.lock().map(|()| folder));
+    let journal = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    drop(turn);
+    Ok(journal)
 }
 
 /// Opens a connection that can only read a database which is there already.

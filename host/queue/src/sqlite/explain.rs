@@ -26,6 +26,8 @@ pub(super) fn explain(sql: &Connection, task: TaskId, host_works: bool, now: Tim
                 })?;
             Reason::RunPaused { run: view.run, for_ms: ms(since.unwrap_or(now), now) }
         }
+        // The next claim finds that its time has come.
+        TaskState::Scheduled if view.ready_at <= now => ready(sql, &view, host_works, now)?,
         TaskState::Scheduled if view.error.is_none() => {
             Reason::NotBefore { in_ms: ms(now, view.ready_at), at: view.ready_at }
         }

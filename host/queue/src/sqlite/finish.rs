@@ -172,7 +172,17 @@ fn alter(tx: &Tx<'_>, task: TaskId, to: &Change) -> Outcome<()> {
 
 pub(super) fn begin_work(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcome<()> {
     let held = fence(tx, task, token)?;
-    change(tx.sql, "UPDATE task SET started_at = ?2 WHERE id = ?1", params![held.task, tx.now])?;
+    change(
+        tx.sql,
+        "UPDATE task SET started_at = ?2, charged_from = ?2, waits = 0 WHERE id = ?1",
+        params![held.task, tx.now],
+    )?;
+    Ok(())
+}
+
+pub(super) fn await_work(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcome<()> {
+    let held = fence(tx, task, token)?;
+    change(tx.sql, "UPDATE task SET waits = 1 WHERE id = ?1", [held.task])?;
     Ok(())
 }
 
@@ -203,6 +213,7 @@ fn put_back(
     error: Option<&str>,
 ) -> Outcome<TaskState> {
     let open: i64 = tx.sql.prepare_cached(OPEN_PARENTS)?.query_row([held.task], |row| row.get(0))?;
+    let not_before = (state == TaskState::Scheduled).then_some(ready_at);
     let state = match open {
         0 if is_paused(tx, held.run)? => TaskState::Paused,
         0 => state,
@@ -210,9 +221,9 @@ fn put_back(
     };
     change(
         tx.sql,
-        "UPDATE task SET state = ?2, pending_deps = ?3, ready_at = ?4, error = ?5,
+        "UPDATE task SET state = ?2, pending_deps = ?3, ready_at = ?4, error = ?5, not_before = ?6,
                 worker_id = NULL, lease_until = NULL WHERE id = ?1",
-        params![held.task, state, open, ready_at, error],
+        params![held.task, state, open, ready_at, error, not_before],
     )?;
     Ok(state)
 }

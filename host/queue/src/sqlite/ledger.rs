@@ -9,7 +9,7 @@ use super::fault::Outcome;
 use super::writer::Tx;
 use crate::error::QueueError;
 use crate::ids::{LeaseToken, RunId, TaskId, TimestampMs};
-use crate::limits::VTIME_PER_MS;
+use crate::limits::{LEASE, VTIME_PER_MS};
 use crate::state::{AttemptOutcome, EventKind, OnDepFailure, RunState, TaskState};
 
 /// A task that runs, as far as ending its attempt needs it.
@@ -24,7 +24,11 @@ pub(super) struct Held {
     pub(super) max_attempts: u32,
     pub(super) lost: u32,
     pub(super) est_cost_ms: i64,
-    pub(super) started_at: TimestampMs,
+    /// Since when it has its place, if it has one.
+    pub(super) charged_from: Option<TimestampMs>,
+    /// Whether it is prepared and waits for its place.
+    pub(super) waits: bool,
+    pub(super) lease_until: TimestampMs,
     pub(super) ready_at: TimestampMs,
     pub(super) cancelled: bool,
 }
@@ -41,7 +45,8 @@ pub(super) fn fence(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcome<Hel
     let found = first(
         tx.sql,
         "SELECT state, lease_token, run_id, tenant_id, name, pool, failures, max_attempts, lost,
-                est_cost_ms, coalesce(started_at, created_at), cancel_at IS NOT NULL, ready_at
+                est_cost_ms, charged_from, cancel_at IS NOT NULL, ready_at, waits,
+                coalesce(lease_until, 0)
            FROM task WHERE id = ?1",
         [task],
         |row| {
@@ -60,9 +65,11 @@ pub(super) fn fence(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcome<Hel
                     max_attempts: row.get(7)?,
                     lost: row.get(8)?,
                     est_cost_ms: row.get(9)?,
-                    started_at: row.get(10)?,
+                    charged_from: row.get(10)?,
                     cancelled: row.get(11)?,
                     ready_at: row.get(12)?,
+                    waits: row.get(13)?,
+                    lease_until: row.get(14)?,
                 },
             ))
         },
@@ -91,8 +98,13 @@ pub(super) fn event(tx: &Tx<'_>, run: RunId, task: Option<TaskId>, kind: EventKi
 }
 
 /// Closes the attempt of a running task, and corrects what its tenant was charged by the time
-/// that it really took.
+/// that it really had its place.
 pub(super) fn end_attempt(tx: &Tx<'_>, held: &Held, outcome: AttemptOutcome, error: Option<&str>) -> Outcome<()> {
+    // Nobody knows of one that was lost whether it still ran after its last sign of life.
+    let ended = match outcome {
+        AttemptOutcome::Lost => tx.now.min(held.lease_until.before(LEASE)),
+        _ => tx.now,
+    };
     change(
         tx.sql,
         "UPDATE attempt SET ended_at = ?3, outcome = ?4, error = ?5
@@ -100,7 +112,7 @@ pub(super) fn end_attempt(tx: &Tx<'_>, held: &Held, outcome: AttemptOutcome, err
         params![held.task, held.token, tx.now, outcome, error],
     )?;
     // At least a millisecond: a tenant with endless tiny tasks must not be served for nothing.
-    let took = tx.now.0.saturating_sub(held.started_at.0).max(1);
+    let took = held.charged_from.map_or(0, |from| ended.0.saturating_sub(from.0)).max(1);
     let correction = took.saturating_sub(held.est_cost_ms).saturating_mul(VTIME_PER_MS);
     change(
         tx.sql,
@@ -182,7 +194,7 @@ fn skip_descendants(tx: &Tx<'_>, run: RunId, task: TaskId, name: &str, what: &st
 }
 
 /// Tells the waiting children of a task that it is over; those that waited for nothing else are
-/// ready now, and are returned; in a paused run they are paused, and not returned.
+/// ready now, and are returned; in a paused run they are paused, and not returned, nor are those whose time has not come.
 pub(super) fn release_children(tx: &Tx<'_>, parent: TaskId) -> Outcome<Vec<TaskId>> {
     change(
         tx.sql,
@@ -190,19 +202,22 @@ pub(super) fn release_children(tx: &Tx<'_>, parent: TaskId) -> Outcome<Vec<TaskI
           WHERE state = 'blocked' AND id IN (SELECT child_id FROM task_dep WHERE parent_id = ?1)",
         [parent],
     )?;
-    let released = task_ids(
+    let released = all(
         tx.sql,
-        "UPDATE task SET ready_at = ?2, state = CASE WHEN
-                (SELECT paused_at FROM run WHERE id = task.run_id) IS NULL THEN 'ready' ELSE 'paused' END
+        "UPDATE task SET ready_at = max(?2, coalesce(not_before, 0)), state = CASE
+                WHEN (SELECT paused_at FROM run WHERE id = task.run_id) IS NOT NULL THEN 'paused'
+                WHEN not_before > ?2 THEN 'scheduled' ELSE 'ready' END
           WHERE state = 'blocked' AND pending_deps = 0
             AND id IN (SELECT child_id FROM task_dep WHERE parent_id = ?1)
-         RETURNING id",
+         RETURNING id, state",
         params![parent, tx.now],
+        |row| Ok((row.get::<_, TaskId>(0)?, row.get::<_, String>(1)?)),
     )?;
-    let Some(first_child) = released.first() else { return Ok(released) };
-    let state = first(tx.sql, "SELECT state = 'ready' FROM task WHERE id = ?1", [first_child], |row| Ok(row.get(0)?))?;
-    // All children belong to one run.
-    Ok(if state == Some(true) { released } else { Vec::new() })
+    // A statement that returns what it changed does so in no particular order.
+    let mut ready: Vec<TaskId> =
+        released.into_iter().filter(|(_, state)| state == TaskState::Ready.as_str()).map(|(task, _)| task).collect();
+    ready.sort_unstable();
+    Ok(ready)
 }
 
 /// Whether somebody paused the run.
@@ -264,14 +279,16 @@ pub(super) struct FoundRun {
     pub(super) state: RunState,
     pub(super) cancelling: bool,
     pub(super) paused: bool,
+    pub(super) forgotten: bool,
 }
 
 pub(super) fn find_run(tx: &Tx<'_>, run: RunId) -> Outcome<FoundRun> {
-    let query = "SELECT state, cancel_at IS NOT NULL, paused_at IS NOT NULL FROM run WHERE id = ?1";
+    let query = "SELECT state, cancel_at IS NOT NULL, paused_at IS NOT NULL, forgotten_at IS NOT NULL
+      FROM run WHERE id = ?1";
     first(tx.sql, query, [run], |row| {
         let state: String = row.get(0)?;
         let state = word(&state, place("run", "state", run.0))?;
-        Ok(FoundRun { state, cancelling: row.get(1)?, paused: row.get(2)? })
+        Ok(FoundRun { state, cancelling: row.get(1)?, paused: row.get(2)?, forgotten: row.get(3)? })
     })?
     .ok_or_else(|| QueueError::UnknownRun(run.to_string()).into())
 }

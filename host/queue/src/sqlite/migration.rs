@@ -2,19 +2,21 @@
 //! a file, once released, never changes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
+use super::backup;
 use super::fault::{Fault, Outcome, words};
 use crate::error::QueueError;
+use crate::limits::COPIES;
 
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema_v1.sql")),
     M::up(include_str!("schema_v2.sql")).foreign_key_check(),
     M::up(include_str!("schema_v3.sql")),
     M::up(include_str!("schema_v4.sql")),
+    M::up(include_str!("schema_v5.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -77,31 +79,24 @@ fn migrate_by(steps: &Migrations<'_>, known: i64, connection: &mut Connection, p
     }
 }
 
-/// Copies the database by SQL: opening it as a plain file would drop this process' locks on it.
+/// A copy that is there already is of another time, perhaps of before somebody went back to it: it is neither trusted nor
+/// replaced.
 fn keep_copy(connection: &Connection, path: &Path, found: i64) -> Outcome<()> {
-    let copy = copy_path(path, found);
-    if copy.exists() {
-        // An earlier migration from this version was interrupted after its copy was made.
-        return Ok(());
-    }
-    let unfinished = copy.with_extension("partial");
-    let failed = |cause: std::io::Error| QueueError::Io { path: unfinished.clone(), cause: Arc::new(cause) };
-    if unfinished.exists() {
-        std::fs::remove_file(&unfinished).map_err(failed)?;
-    }
-    let Some(target) = unfinished.to_str() else {
-        return Err(QueueError::CannotOpen { path: unfinished, cause: words("its name is not Unicode") }.into());
+    let Some(copy) = (1..=COPIES).map(|nth| copy_path(path, found, nth)).find(|copy| !copy.exists()) else {
+        return Err(QueueError::TooManyCopies { path: copy_path(path, found, 1), copies: COPIES }.into());
     };
-    connection.execute("VACUUM INTO ?1", [target])?;
-    // Only a whole copy bears the name that the next attempt trusts.
-    std::fs::rename(&unfinished, &copy).map_err(failed)?;
+    backup::copy(|| Ok(connection), path, &copy)?;
     tracing::info!(copy = %copy.display(), from_version = found, "kept a copy before migrating");
     Ok(())
 }
 
-fn copy_path(path: &Path, found: i64) -> PathBuf {
+fn copy_path(path: &Path, found: i64, nth: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".v{found}.bak"));
+    name.push(format!(".v{found}"));
+    if nth > 1 {
+        name.push(format!("-{nth}"));
+    }
+    name.push(".bak");
     PathBuf::from(name)
 }
 
@@ -141,7 +136,7 @@ mod tests {
         let path = folder.path().join("queue.db");
         let mut connection = Connection::open(&path).unwrap();
         migrate_by(&Migrations::from_slice(&STEPS[..1]), 1, &mut connection, &path).unwrap();
-        assert!(!copy_path(&path, 0).exists(), "an empty file needs no copy");
+        assert!(!copy_path(&path, 0, 1).exists(), "an empty file needs no copy");
         connection.execute_batch(BUSY_V1).unwrap();
         drop(connection);
 
@@ -155,9 +150,20 @@ mod tests {
         assert_eq!(one("SELECT seq FROM sqlite_sequence WHERE name = 'task'"), 3, "no number is used again");
         migrated.execute_batch("UPDATE task SET state = 'paused', pending_deps = 0 WHERE id = 2").unwrap();
 
-        let copy = Connection::open(copy_path(&path, 1)).unwrap();
-        assert_eq!(version(&copy).unwrap(), 1);
-        assert_eq!(copy.query_row("SELECT count(*) FROM task", [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+        let tasks = |copy: PathBuf| {
+            let copy = Connection::open(copy).unwrap();
+            assert_eq!(version(&copy).unwrap(), 1);
+            copy.query_row("SELECT count(*) FROM task", [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!(tasks(copy_path(&path, 1, 1)), 2);
+
+        // Somebody goes back to the copy, works on, and migrates again: both times are kept.
+        drop(migrated);
+        std::fs::copy(copy_path(&path, 1, 1), &path).unwrap();
+        Connection::open(&path).unwrap().execute_batch("DELETE FROM task WHERE id = 2").unwrap();
+        drop(super::super::connection::open_writer(&path).unwrap());
+        assert_eq!(tasks(copy_path(&path, 1, 1)), 2);
+        assert_eq!(tasks(copy_path(&path, 1, 2)), 1);
     }
 
     #[test]

@@ -11,15 +11,17 @@ use crate::ids::{ArtifactHash, RunId, TimestampMs};
 use crate::limits::{PRUNE_ROWS, ROWS_OF_A_TASK};
 
 /// Runs that the policy would forget, oldest first. What is kept is counted for each tenant among the runs that the policy
-/// speaks of.
-const DUE: &str = "SELECT id FROM (
+/// speaks of. What was begun is finished, whatever the policy.
+const DUE: &str = "SELECT id, finished_at FROM (
     SELECT id, finished_at, row_number() OVER (PARTITION BY tenant_id ORDER BY finished_at DESC, id DESC) AS place
       FROM run
-     WHERE finished_at IS NOT NULL
+     WHERE finished_at IS NOT NULL AND forgotten_at IS NULL
        AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
        AND (:tenant IS NULL OR tenant_id = (SELECT id FROM tenant WHERE name = :tenant)))
   WHERE place > :keep AND finished_at < :before
-  ORDER BY finished_at, id";
+ UNION ALL
+ SELECT id, finished_at FROM run WHERE forgotten_at IS NOT NULL
+ ORDER BY finished_at, id";
 
 pub(super) fn due(sql: &Connection, policy: &PrunePolicy) -> Outcome<Vec<RunId>> {
     let states = serde_json::to_string(&policy.states).unwrap_or_else(|_| "[]".to_owned());
@@ -47,17 +49,22 @@ pub(super) fn forget(tx: &Tx<'_>, due: &[RunId], before: TimestampMs) -> Outcome
     let mut pruned = Pruned { more: true, ..Pruned::default() };
     let mut rows = 0;
     for run in due {
-        let query = "SELECT 1 FROM run WHERE id = ?1 AND finished_at < ?2";
-        if first(tx.sql, query, params![run, before], |_| Ok(()))?.is_none() {
+        // Who holds a number of it finds that it is gone, and nobody sets half of it going again.
+        let begun = change(
+            tx.sql,
+            "UPDATE run SET forgotten_at = coalesce(forgotten_at, ?3), idem_key = NULL
+              WHERE id = ?1 AND (forgotten_at IS NOT NULL OR finished_at < ?2)",
+            params![run, before, tx.now],
+        )?;
+        if begun == 0 {
             continue;
         }
-        // Events go first and the newest first: what is left of them has no gap, should this be all that is done.
         let events = signed(change(
             tx.sql,
-            "DELETE FROM event WHERE run_id = ?1 AND seq >= (SELECT next_seq FROM run WHERE id = ?1) - ?2",
+            "DELETE FROM event WHERE run_id = ?1 AND seq < ?2 +
+               (SELECT coalesce(min(seq), 0) FROM event WHERE run_id = ?1)",
             params![run, PRUNE_ROWS.saturating_sub(rows)],
         )?);
-        change(tx.sql, "UPDATE run SET next_seq = next_seq - ?2 WHERE id = ?1", params![run, events])?;
         (pruned.events, rows) = (pruned.events + events.unsigned_abs(), rows + events);
         // Tasks go with their run in one piece: half a run must not be set going again.
         let tasks = count(tx.sql, "SELECT count(*) FROM task WHERE run_id = ?1", *run)?;

@@ -24,7 +24,7 @@ macro_rules! select_run {
 pub(super) fn runs(sql: &Connection, filter: &RunFilter, limit: u32) -> Outcome<Vec<RunView>> {
     let before = filter.before.map_or(i64::MAX, |run| run.0);
     let mut statement = sql.prepare_cached(select_run!(
-        "WHERE r.id < :before AND (:tenant IS NULL OR n.name = :tenant)
+        "WHERE r.id < :before AND r.forgotten_at IS NULL AND (:tenant IS NULL OR n.name = :tenant)
            AND (:name IS NULL OR r.name = :name)
            AND (:state IS NULL OR r.state = :state) ORDER BY r.id DESC LIMIT :limit"
     ))?;
@@ -44,8 +44,13 @@ pub(super) fn runs(sql: &Connection, filter: &RunFilter, limit: u32) -> Outcome<
 
 pub(super) fn run(sql: &Connection, key: &RunKey) -> Outcome<RunView> {
     let found = match key {
-        RunKey::Id(id) => first(sql, select_run!("WHERE r.id = ?1"), [id], run_view),
-        RunKey::Name(name) => first(sql, select_run!("WHERE r.name = ?1 ORDER BY r.id DESC LIMIT 1"), [name], run_view),
+        RunKey::Id(id) => first(sql, select_run!("WHERE r.id = ?1 AND r.forgotten_at IS NULL"), [id], run_view),
+        RunKey::Name(name) => first(
+            sql,
+            select_run!("WHERE r.name = ?1 AND r.forgotten_at IS NULL ORDER BY r.id DESC LIMIT 1"),
+            [name],
+            run_view,
+        ),
     }?;
     found.ok_or_else(|| QueueError::UnknownRun(key.to_string()).into())
 }
@@ -86,7 +91,7 @@ fn run_view(row: &Row<'_>) -> Outcome<RunView> {
 
 /// Refuses runs that do not exist, so that an empty list means an empty run.
 pub(super) fn require(sql: &Connection, run: RunId) -> Outcome<()> {
-    first(sql, "SELECT 1 FROM run WHERE id = ?1", [run], |_| Ok(()))?
+    first(sql, "SELECT 1 FROM run WHERE id = ?1 AND forgotten_at IS NULL", [run], |_| Ok(()))?
         .ok_or_else(|| QueueError::UnknownRun(run.to_string()).into())
 }
 

@@ -14,15 +14,21 @@ use crate::ids::WorkerId;
 use crate::limits::MAX_LOST;
 use crate::state::{AttemptOutcome, EventKind};
 
-pub(super) const HELD_BY_OTHERS: &str = "SELECT id, lease_token FROM task WHERE state = 'running' AND worker_id <> ?1";
+pub(super) const HELD_BY_THE_DEAD: &str = "SELECT id, lease_token FROM task
+  WHERE state = 'running' AND worker_id IN (SELECT id FROM worker WHERE id <> ?1 AND state = 'active')";
+pub(super) const LEFT_BEHIND: &str = "SELECT t.id, t.lease_token FROM task t INDEXED BY task_worker
+  CROSS JOIN worker w ON w.id = t.worker_id WHERE t.state = 'running' AND t.worker_id <> ?1 AND w.state = 'gone'";
 pub(super) const LEASE_OVER: &str = "SELECT id, lease_token FROM task WHERE state = 'running' AND lease_until < ?1";
 
 /// Takes back all that others hold; they are dead.
 pub(super) fn recover(tx: &Tx<'_>, worker: WorkerId) -> Outcome<Recovered> {
     require_active(tx, worker)?;
+    let left = held_tasks(tx, LEFT_BEHIND, [worker])?;
+    let mut recovered = take_back(tx, left, Loss::Leave)?;
+    let held = held_tasks(tx, HELD_BY_THE_DEAD, [worker])?;
     change(tx.sql, "UPDATE worker SET state = 'gone' WHERE id <> ?1 AND state = 'active'", [worker])?;
-    let held = held_tasks(tx, HELD_BY_OTHERS, [worker])?;
-    take_back(tx, held, Loss::Death)
+    recovered.extend(take_back(tx, held, Loss::Death)?);
+    Ok(recovered)
 }
 
 /// Takes back all whose lease is over.
@@ -36,6 +42,8 @@ pub(super) fn expire_leases(tx: &Tx<'_>) -> Outcome<Recovered> {
 enum Loss {
     /// Its process has ended: perhaps it was the task that killed it.
     Death,
+    /// It took its leave, and was not let hand back what it held.
+    Leave,
     /// It could not renew, as on a disk that hangs: no task does that.
     Silence,
 }
@@ -44,6 +52,7 @@ impl Loss {
     const fn why(self) -> &'static str {
         match self {
             Self::Death => "its worker process ended without a word",
+            Self::Leave => "its worker was told to end at once",
             Self::Silence => "its worker gave no sign of life until the lease was over",
         }
     }
@@ -59,8 +68,8 @@ fn take_back(tx: &Tx<'_>, tasks: Vec<Held>, loss: Loss) -> Outcome<Recovered> {
         }
         end_attempt(tx, &held, AttemptOutcome::Lost, Some(why))?;
         let lost = match loss {
-            Loss::Death => held.lost.saturating_add(1),
-            Loss::Silence => held.lost,
+            Loss::Death if !held.waits => held.lost.saturating_add(1),
+            Loss::Death | Loss::Leave | Loss::Silence => held.lost,
         };
         change(tx.sql, "UPDATE task SET lost = ?2 WHERE id = ?1", params![held.task, lost])?;
         event(tx, held.run, Some(held.task), EventKind::TaskLost, &json!({"lost": lost, "why": why}))?;

@@ -14,7 +14,7 @@ use crate::state::{EventKind, RunState};
 
 pub(super) fn retry_run(tx: &Tx<'_>, run: RunId) -> Outcome<Revived> {
     let found = find_run(tx, run)?;
-    refuse_stopping(tx, run, &found)?;
+    refuse_closed(tx, run, &found)?;
     let tasks = task_ids(
         tx.sql,
         "SELECT id FROM task WHERE run_id = ?1 AND state IN ('failed', 'cancelled', 'skipped')",
@@ -37,7 +37,7 @@ pub(super) fn retry_task(tx: &Tx<'_>, task: TaskId) -> Outcome<Revived> {
     if !place.state.is_final() || place.state.has_result() {
         return Err(QueueError::NotOver { task, state: place.state }.into());
     }
-    refuse_stopping(tx, place.run, &found)?;
+    refuse_closed(tx, place.run, &found)?;
     if let Some(parent) = given_up_parent(tx, task)? {
         return Err(QueueError::ParentFirst { task, parent }.into());
     }
@@ -67,7 +67,10 @@ pub(super) fn retry_task(tx: &Tx<'_>, task: TaskId) -> Outcome<Revived> {
     Ok(Revived { run: place.run, run_state: RunState::Active, tasks })
 }
 
-fn refuse_stopping(tx: &Tx<'_>, run: RunId, found: &FoundRun) -> Outcome<()> {
+fn refuse_closed(tx: &Tx<'_>, run: RunId, found: &FoundRun) -> Outcome<()> {
+    if found.forgotten {
+        return Err(QueueError::Forgotten(run).into());
+    }
     if found.state != RunState::Active || !found.cancelling {
         return Ok(());
     }
@@ -85,7 +88,7 @@ fn given_up_parent(tx: &Tx<'_>, task: TaskId) -> Outcome<Option<TaskId>> {
 }
 
 /// Opens tasks that are over without a result, with all their attempts and in the way and pool in which they began, and
-/// their run.
+/// their run. What had not begun waits for the start that was asked for.
 fn revive(tx: &Tx<'_>, run: RunId, tasks: &[TaskId]) -> Outcome<()> {
     for task in tasks {
         change(
@@ -93,7 +96,8 @@ fn revive(tx: &Tx<'_>, run: RunId, tasks: &[TaskId]) -> Outcome<()> {
             "UPDATE task SET state = 'blocked', finished_at = NULL, cancel_at = NULL, error = NULL,
                     failures = 0, lost = 0, progress = NULL, carry = NULL, pool = coalesce(home_pool, pool),
                     affinity = CASE WHEN home_pool IS NULL THEN affinity ELSE home_affinity END,
-                    home_pool = NULL, home_affinity = NULL WHERE id = ?1",
+                    home_pool = NULL, home_affinity = NULL,
+                    not_before = CASE WHEN started_at IS NULL THEN not_before END WHERE id = ?1",
             [task],
         )?;
     }
@@ -117,8 +121,9 @@ fn revive(tx: &Tx<'_>, run: RunId, tasks: &[TaskId]) -> Outcome<()> {
     )?;
     change(
         tx.sql,
-        "UPDATE task SET ready_at = ?2, state = CASE WHEN
-                (SELECT paused_at FROM run WHERE id = ?1) IS NULL THEN 'ready' ELSE 'paused' END
+        "UPDATE task SET ready_at = max(?2, coalesce(not_before, 0)), state = CASE
+                WHEN (SELECT paused_at FROM run WHERE id = ?1) IS NOT NULL THEN 'paused'
+                WHEN not_before > ?2 THEN 'scheduled' ELSE 'ready' END
           WHERE run_id = ?1 AND state = 'blocked' AND pending_deps = 0",
         params![run, tx.now],
     )?;

@@ -1,8 +1,8 @@
 //! The fair share: weights, limits, and every lane's place.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
-use super::columns::{all, change};
+use super::columns::{all, change, first};
 use super::fault::Outcome;
 use super::submit::tenant;
 use super::writer::Tx;
@@ -17,14 +17,14 @@ pub(super) fn set_weight(tx: &Tx<'_>, name: &str, weight: u32) -> Outcome<()> {
 
 pub(super) fn set_lane(tx: &Tx<'_>, settings: &LaneSettings) -> Outcome<()> {
     let id = tenant(tx, &settings.tenant)?;
-    let was_held = is_held(tx, &settings.pool, id)?;
+    let is_let_go = lets_go(tx, settings, id)?;
     change(
         tx.sql,
         "INSERT INTO lane(pool, tenant_id, max_running, paused) VALUES(?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET max_running = excluded.max_running, paused = excluded.paused",
         params![settings.pool, id, settings.max_running, settings.paused],
     )?;
-    if was_held && !is_held(tx, &settings.pool, id)? {
+    if is_let_go {
         // What it was not given while it was held is not made up for.
         change(
             tx.sql,
@@ -38,17 +38,17 @@ pub(super) fn set_lane(tx: &Tx<'_>, settings: &LaneSettings) -> Outcome<()> {
     Ok(())
 }
 
-/// Whether a lane is paused or at its limit; one that is not there is neither.
-fn is_held(tx: &Tx<'_>, pool: &str, tenant: i64) -> Outcome<bool> {
-    Ok(tx
-        .sql
-        .prepare_cached(
-            "SELECT paused = 1 OR (max_running IS NOT NULL AND running >= max_running)
-               FROM lane WHERE pool = ?1 AND tenant_id = ?2",
-        )?
-        .query_row(params![pool, tenant], |row| row.get(0))
-        .optional()?
-        .unwrap_or(false))
+/// Whether a lane may run more by these settings than by those that it has. It may have been held back by its limit also
+/// when nothing of it runs at this moment.
+fn lets_go(tx: &Tx<'_>, to: &LaneSettings, tenant: i64) -> Outcome<bool> {
+    let query = "SELECT max_running, paused FROM lane WHERE pool = ?1 AND tenant_id = ?2";
+    let now = first(tx.sql, query, params![to.pool, tenant], |row| {
+        Ok((row.get::<_, Option<u32>>(0)?, row.get::<_, bool>(1)?))
+    })?;
+    Ok(now.is_some_and(|(limit, paused)| {
+        let is_raised = limit.is_some_and(|limit| to.max_running.is_none_or(|raised| raised > limit));
+        !to.paused && (paused || is_raised)
+    }))
 }
 
 pub(super) fn tenants(sql: &Connection) -> Outcome<Vec<String>> {

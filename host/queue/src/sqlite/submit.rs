@@ -156,8 +156,8 @@ fn add_task(
         .prepare_cached(
             "INSERT INTO task(run_id, tenant_id, name, kind, pool, state, priority, ready_at,
                               pending_deps, on_dep_failure, max_attempts, est_cost_ms, affinity,
-                              created_at, finished_at, deadline_ms)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?15, ?9, ?10, ?11, ?12, ?13, ?8, ?14, ?16) RETURNING id",
+                              created_at, finished_at, deadline_ms, not_before)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?15, ?9, ?10, ?11, ?12, ?13, ?8, ?14, ?16, ?17) RETURNING id",
         )?
         .query_row(
             params![
@@ -177,6 +177,7 @@ fn add_task(
                 finished_at,
                 ready_at,
                 parcel.deadline_ms,
+                (state == TaskState::Scheduled).then_some(ready_at),
             ],
             |row| row.get(0),
         )?;

@@ -2,6 +2,7 @@
 //! not choose what is claimed, it only knows what may be.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use travel_queue::limits::MAX_LOST;
 use travel_queue::{OnDepFailure, Retry, RunId, RunState, TaskId, TaskState, TimestampMs};
@@ -19,11 +20,17 @@ pub(crate) struct RefTask {
     max_attempts: u32,
     lost: u32,
     due: TimestampMs,
+    /// The start that was asked for, or the end of a retry's delay.
+    not_before: Option<TimestampMs>,
+    began: bool,
+    /// It is prepared, and only waits for its place.
+    pub(crate) waits: bool,
     pub(crate) cancelling: bool,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RefRun {
+    tenant: String,
     cancelled: bool,
     paused: bool,
     state: Option<RunState>,
@@ -44,11 +51,13 @@ pub(crate) struct Reference {
     pub(crate) tasks: BTreeMap<TaskId, RefTask>,
     pub(crate) runs: BTreeMap<RunId, RefRun>,
     pub(crate) closed_pools: Vec<String>,
+    /// What a tenant may run in a pool, by both; none is any number.
+    pub(crate) lanes: BTreeMap<(String, String), Option<u32>>,
 }
 
 impl Reference {
     pub(crate) fn new(now: TimestampMs) -> Self {
-        Self { now, tasks: BTreeMap::new(), runs: BTreeMap::new(), closed_pools: Vec::new() }
+        Self { now, tasks: BTreeMap::new(), runs: BTreeMap::new(), closed_pools: Vec::new(), lanes: BTreeMap::new() }
     }
 
     pub(crate) fn run_state(&self, run: RunId) -> RunState {
@@ -65,13 +74,39 @@ impl Reference {
 
     /// Whether a claim from these pools must find something, and whether it may be this task.
     pub(crate) fn claimable(&self, pools: &[&str]) -> Vec<TaskId> {
-        let open = |t: &RefTask| pools.contains(&t.pool.as_str()) && !self.closed_pools.contains(&t.pool);
+        let lane = |t: &RefTask| (self.runs[&t.run].tenant.clone(), t.pool.clone());
+        let running = |of: &(String, String)| {
+            self.tasks.values().filter(|t| t.state == TaskState::Running && lane(t) == *of).count()
+        };
+        let is_free = |of: (String, String)| match self.lanes.get(&of) {
+            Some(Some(limit)) => running(&of) < *limit as usize,
+            _ => true,
+        };
+        let open =
+            |t: &RefTask| pools.contains(&t.pool.as_str()) && !self.closed_pools.contains(&t.pool) && is_free(lane(t));
         let due = |t: &RefTask| t.state == TaskState::Ready || (t.state == TaskState::Scheduled && t.due <= self.now);
         self.tasks.iter().filter(|(_, t)| open(t) && due(t)).map(|(id, _)| *id).collect()
     }
 
+    pub(crate) fn submit(&mut self, run: RunId, tenant: String, added: Vec<Added>, start_at: Option<TimestampMs>) {
+        self.runs.insert(run, RefRun { tenant, ..RefRun::default() });
+        self.add(run, added);
+        for task in self.tasks.values_mut().filter(|t| t.run == run && t.state == TaskState::Ready) {
+            if let Some(at) = start_at {
+                (task.state, task.due, task.not_before) = (TaskState::Scheduled, at, Some(at));
+            }
+        }
+    }
+
+    /// Forgets what is over; those runs.
+    pub(crate) fn prune(&mut self) -> Vec<RunId> {
+        let over: Vec<RunId> = self.runs.iter().filter(|(_, run)| run.state.is_some()).map(|(id, _)| *id).collect();
+        self.runs.retain(|id, _| !over.contains(id));
+        self.tasks.retain(|_, task| !over.contains(&task.run));
+        over
+    }
+
     pub(crate) fn add(&mut self, run: RunId, added: Vec<Added>) {
-        self.runs.entry(run).or_default();
         for new in added {
             let states: Vec<TaskState> = new.parents.iter().map(|p| self.tasks[p].state).collect();
             let keep_going = new.on_dep_failure == OnDepFailure::Run;
@@ -95,6 +130,9 @@ impl Reference {
                     max_attempts: new.max_attempts,
                     lost: 0,
                     due: self.now,
+                    not_before: None,
+                    began: false,
+                    waits: false,
                     cancelling: false,
                 },
             );
@@ -111,6 +149,8 @@ impl Reference {
 
     pub(crate) fn claim(&mut self, task: TaskId) {
         self.set(task, TaskState::Running);
+        let task = self.tasks.get_mut(&task).unwrap();
+        (task.began, task.waits) = (true, false);
     }
 
     fn set(&mut self, task: TaskId, state: TaskState) {
@@ -132,15 +172,24 @@ impl Reference {
             if task.state != TaskState::Blocked {
                 continue;
             }
-            let state = match () {
-                () if self.parents_hopeless(task) && !task.keep_going => TaskState::Skipped,
-                () if self.parents_open(task) => TaskState::Blocked,
-                () if self.runs[&run].paused => TaskState::Paused,
-                () => TaskState::Ready,
-            };
-            self.set(id, state);
-            self.tasks.get_mut(&id).unwrap().due = self.now;
+            match () {
+                () if self.parents_hopeless(task) && !task.keep_going => self.set(id, TaskState::Skipped),
+                () if self.parents_open(task) => {}
+                () => self.let_go(id),
+            }
         }
+    }
+
+    /// A task that waits for no other any more waits for its time, or for nothing.
+    fn let_go(&mut self, task: TaskId) {
+        let (now, paused) = (self.now, self.runs[&self.tasks[&task].run].paused);
+        let task = self.tasks.get_mut(&task).unwrap();
+        task.due = task.not_before.unwrap_or(now).max(now);
+        task.state = match () {
+            () if paused => TaskState::Paused,
+            () if task.due > now => TaskState::Scheduled,
+            () => TaskState::Ready,
+        };
     }
 
     pub(crate) fn settle(&mut self, run: RunId) {
@@ -190,8 +239,7 @@ impl Reference {
                 return self.end(task, TaskState::Failed);
             }
         };
-        held.due = self.now.after(delay);
-        self.put_back(task, TaskState::Scheduled);
+        self.delay(task, delay);
     }
 
     pub(crate) fn release(&mut self, task: TaskId) {
@@ -212,11 +260,14 @@ impl Reference {
             return self.end(task, TaskState::Cancelled);
         }
         let held = self.tasks.get_mut(&task).unwrap();
-        held.lost += 1;
+        held.lost += u32::from(!held.waits);
         if held.lost < MAX_LOST { self.put_back(task, TaskState::Ready) } else { self.end(task, TaskState::Failed) }
     }
 
     fn put_back(&mut self, task: TaskId, state: TaskState) {
+        if state == TaskState::Ready {
+            self.tasks.get_mut(&task).unwrap().not_before = None;
+        }
         let about = &self.tasks[&task];
         let state = match () {
             () if self.parents_open(about) => TaskState::Blocked,
@@ -224,6 +275,13 @@ impl Reference {
             () => state,
         };
         self.set(task, state);
+    }
+
+    fn delay(&mut self, task: TaskId, delay: Duration) {
+        let held = self.tasks.get_mut(&task).unwrap();
+        held.due = self.now.after(delay);
+        held.not_before = Some(held.due);
+        self.put_back(task, TaskState::Scheduled);
     }
 
     pub(crate) fn cancel_run(&mut self, run: RunId) {
@@ -301,6 +359,7 @@ impl Reference {
             let task = self.tasks.get_mut(id).unwrap();
             (task.state, task.failures, task.lost, task.cancelling) = (TaskState::Blocked, 0, 0, false);
             task.pool = task.home.clone();
+            task.not_before = task.not_before.filter(|_| !task.began);
         }
         for id in self.of(run) {
             let task = &self.tasks[&id];
@@ -313,9 +372,7 @@ impl Reference {
         for id in self.of(run) {
             let task = &self.tasks[&id];
             if task.state == TaskState::Blocked && !self.parents_open(task) {
-                let state = if self.runs[&run].paused { TaskState::Paused } else { TaskState::Ready };
-                self.set(id, state);
-                self.tasks.get_mut(&id).unwrap().due = self.now;
+                self.let_go(id);
             }
         }
         self.settle(run);

@@ -105,6 +105,35 @@ pub(crate) fn only_workers_that_died_make_a_task_poison(database: &dyn Database)
     bench.sound();
 }
 
+/// What waits for its place does nothing, and what a worker left behind that took its leave was not what ended it.
+pub(crate) fn who_could_not_have_killed_a_worker_loses_nothing(database: &dyn Database) {
+    let mut bench = Bench::new(database);
+    let run = bench.submit(vec![task("a"), task("b")]);
+    let lost = |bench: &Bench<'_>| (bench.view(run, "a").lost, bench.view(run, "b").lost);
+    let a = bench.take("a");
+    let b = bench.store.claim(ClaimRequest { ahead: true, ..ClaimRequest::new(bench.worker, ["gpu"]) });
+    let b = b.unwrap().unwrap();
+    bench.restart();
+    assert_eq!(lost(&bench), (1, 1), "it was being prepared");
+    bench.take("a");
+    let b = Claimed { token: bench.take("b").token, ..b };
+    bench.store.await_work(b.task, b.token).unwrap();
+    bench.restart();
+    assert_eq!(lost(&bench), (2, 1));
+    assert!(bench.store.await_work(b.task, b.token).unwrap_err().is_stale());
+    bench.take("a");
+    let b = Claimed { token: bench.take("b").token, ..b };
+    bench.store.await_work(b.task, b.token).unwrap();
+    bench.store.begin_work(b.task, b.token).unwrap();
+    bench.store.retire(bench.worker).unwrap();
+    assert_eq!(bench.restart().requeued, [a.task, b.task]);
+    assert_eq!(lost(&bench), (2, 1), "their worker was told to end at once");
+    let told = bench.store.events(run, Seq(0), 100).unwrap();
+    let told = told.iter().rev().find(|event| event.kind == EventKind::TaskLost).unwrap();
+    assert_eq!(told.data, json!({"lost": 1, "why": "its worker was told to end at once"}));
+    bench.sound();
+}
+
 pub(crate) fn a_failed_attempt_is_made_again_when_its_time_has_come(database: &dyn Database) {
     let bench = Bench::new(database);
     let run = bench.submit(vec![task("a")]);

@@ -94,6 +94,8 @@ pub(crate) fn a_running_task_that_is_cancelled_is_asked_to_stop(database: &dyn D
     let a = bench.take("a");
     assert!(bench.store.stopping(bench.worker).unwrap().is_empty());
     assert_eq!(bench.store.cancel_task(a.task).unwrap().stopping, [a.task]);
+    assert_eq!(bench.store.cancel_task(a.task).unwrap().stopping, [a.task], "as often as one likes");
+    assert_eq!(bench.kinds(run), [EventKind::RunSubmitted, EventKind::TaskStarted, EventKind::TaskCancelling]);
     assert_eq!(bench.store.stopping(bench.worker).unwrap(), [a.task]);
     let finished = bench.store.succeed(Finish::new(a.task, a.token, null())).unwrap();
     assert_eq!((finished.state, finished.run_state), (TaskState::Cancelled, RunState::Cancelled));
@@ -145,9 +147,41 @@ pub(crate) fn a_run_waits_for_the_start_that_was_asked_for(database: &dyn Databa
     assert_eq!((bench.state(run, "a"), bench.state(run, "b")), (TaskState::Scheduled, TaskState::Blocked));
     assert!(bench.claim().is_none());
     assert_eq!(bench.store.next_wakeup().unwrap(), Some(at));
-    bench.pass(60);
+    bench.pass(20);
+    bench.store.cancel_run(run).unwrap();
+    bench.store.retry_run(run).unwrap();
+    assert_eq!(bench.state(run, "a"), TaskState::Scheduled, "a retry does not forget the start");
+    bench.store.cancel_run(run).unwrap();
+    bench.store.retry_task(bench.view(run, "a").id).unwrap();
+    assert!(bench.claim().is_none());
+    bench.pass(40);
+    let says = bench.store.explain(bench.view(run, "a").id).unwrap().to_string();
+    assert!(says.contains("0 of 1 places of pool gpu are taken"), "its time has come: {says}");
+    let a = bench.take("a");
+    bench.fail(&a, Retry::Never);
+    bench.store.retry_run(run).unwrap();
     bench.done(&bench.take("a"));
     bench.take("b");
+    bench.sound();
+}
+
+/// A task that runs whatever becomes of its parents fails, while a parent was set going again: it waits for that one and
+/// for its delay.
+pub(crate) fn a_delay_is_waited_for_though_a_parent_is_set_going_again(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let cleanup = NewTask { on_dep_failure: OnDepFailure::Run, ..task("cleanup").after("a") };
+    let run = bench.submit(vec![task("a"), cleanup]);
+    bench.fail(&bench.take("a"), Retry::Never);
+    let cleanup = bench.take("cleanup");
+    bench.store.retry_run(run).unwrap();
+    assert_eq!(bench.fail(&cleanup, LATER).state, TaskState::Blocked);
+    let a = bench.take("a");
+    assert!(bench.done(&a).released.is_empty());
+    assert_eq!(bench.state(run, "cleanup"), TaskState::Scheduled);
+    assert!(bench.claim().is_none());
+    assert_eq!(bench.store.next_wakeup().unwrap(), Some(bench.clock.now().after(Duration::from_secs(10))));
+    bench.pass(10);
+    bench.take("cleanup");
     bench.sound();
 }
 
@@ -316,7 +350,31 @@ pub(crate) fn a_clean_up_goes_in_small_steps_and_every_rule_holds_between_them(d
     bench.pass(1);
     let policy = PrunePolicy { finished_before: bench.clock.now(), ..policy };
     assert!(bench.store.prune(&policy, Trial::Real).unwrap().runs.is_empty(), "its events went first");
-    assert_eq!(bench.store.tasks(long).unwrap().len(), 1, "a run is there as a whole or not at all");
+    assert_eq!(bench.store.tasks(long).unwrap_err().code(), "queue_unknown_run", "a run is there whole or not at all");
+    assert!(bench.store.runs(&RunFilter::default(), 10).unwrap().is_empty());
+    assert_eq!(bench.store.retry_run(long).unwrap_err().code(), "queue_forgotten");
+    bench.sound();
+    let nothing = PrunePolicy { keep: 100, ..policy };
+    let rest = bench.store.prune(&nothing, Trial::Real).unwrap();
+    assert_eq!(rest.runs, [long], "what was begun is finished");
+    assert_eq!(bench.store.prune(&nothing, Trial::Real).unwrap(), Pruned::default());
+    bench.sound();
+}
+
+/// A key that a forgotten run had is free from the first step of a clean-up on.
+pub(crate) fn a_key_of_a_run_that_is_being_forgotten_is_free(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let keyed = || NewRun { idem_key: Some("order 7".into()), ..NewRun::new("studio", "film", null()) }.task(task("a"));
+    let first = bench.store.submit(keyed()).unwrap().run;
+    let a = bench.take("a");
+    let event = NewEvent { label: "frame".into(), data: null() };
+    bench.store.succeed(Finish { events: vec![event; 3000], ..Finish::new(a.task, a.token, null()) }).unwrap();
+    bench.pass(1);
+    assert!(!bench.store.submit(keyed()).unwrap().created);
+    let policy = PrunePolicy { finished_before: bench.clock.now(), keep: 0, states: Vec::new(), tenant: None };
+    assert!(bench.store.prune(&policy, Trial::Real).unwrap().more);
+    let again = bench.store.submit(keyed()).unwrap();
+    assert!(again.created && again.run > first);
     bench.sound();
 }
 

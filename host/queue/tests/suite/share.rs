@@ -105,6 +105,51 @@ pub(crate) fn who_was_away_neither_hoards_nor_pays(database: &dyn Database) {
     bench.sound();
 }
 
+/// What the tenants have used so far, in seconds at the default weight.
+fn used(bench: &Bench<'_>) -> BTreeMap<String, f64> {
+    let second = (1000 * limits::VTIME_PER_MS / i64::from(limits::DEFAULT_WEIGHT)) as f64;
+    bench.store.lanes().unwrap().into_iter().map(|lane| (lane.tenant, lane.vtime as f64 / second)).collect()
+}
+
+pub(crate) fn nobody_pays_for_the_time_when_no_host_was_there(database: &dyn Database) {
+    let mut bench = Bench::new(database);
+    submit_for(&bench, "unlucky", 3);
+    let sign = |bench: &Bench<'_>, held: &Claimed| {
+        let beat = Beat { task: held.task, token: held.token, progress: None };
+        bench.store.heartbeat(bench.worker, vec![beat]).unwrap();
+    };
+    let held = bench.claim().unwrap();
+    bench.pass(10);
+    sign(&bench, &held);
+    bench.pass(36_000);
+    bench.restart();
+    assert!((used(&bench)["unlucky"] - 10.0).abs() < 0.1, "{:?}", used(&bench));
+    let held = bench.claim().unwrap();
+    bench.pass(20);
+    sign(&bench, &held);
+    bench.pass(31);
+    bench.store.expire_leases().unwrap();
+    assert!((used(&bench)["unlucky"] - 30.0).abs() < 0.1, "{:?}", used(&bench));
+    bench.sound();
+}
+
+pub(crate) fn what_was_only_prepared_is_not_charged(database: &dyn Database) {
+    let bench = Bench::new(database);
+    submit_for(&bench, "studio", 3);
+    let claim = || bench.store.claim(ClaimRequest { ahead: true, ..ClaimRequest::new(bench.worker, ["gpu"]) });
+    let held = claim().unwrap().unwrap();
+    bench.pass(600);
+    bench.store.release(held.task, held.token).unwrap();
+    assert!(used(&bench)["studio"] < 0.1, "{:?}", used(&bench));
+    let held = claim().unwrap().unwrap();
+    bench.pass(600);
+    bench.store.begin_work(held.task, held.token).unwrap();
+    bench.pass(7);
+    bench.done(&held);
+    assert!((used(&bench)["studio"] - 7.0).abs() < 0.1, "{:?}", used(&bench));
+    bench.sound();
+}
+
 pub(crate) fn waiting_for_a_place_is_not_charged(database: &dyn Database) {
     let bench = Bench::new(database);
     submit_for(&bench, "patient", 40);
@@ -148,6 +193,28 @@ pub(crate) fn who_was_held_neither_saves_up_nor_owes(database: &dyn Database) {
         assert!(served["held"].abs_diff(20) <= 1, "{served:?}");
         bench.sound();
     }
+}
+
+/// Who was limited while others had more is not given it afterwards, also when nothing of it runs at the moment.
+pub(crate) fn a_limit_that_is_lifted_is_not_made_up_for(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let limit = |max_running| {
+        let lane = LaneSettings { pool: "gpu".into(), tenant: "slowed".into(), max_running, paused: false };
+        bench.store.set_lane(lane).unwrap();
+    };
+    limit(Some(1));
+    submit_for(&bench, "slowed", 200);
+    submit_for(&bench, "busy", 200);
+    for _ in 0..20 {
+        let held: Vec<Claimed> = (0..3).map(|_| bench.claim().unwrap()).collect();
+        assert_eq!(held.iter().filter(|held| held.tenant == "slowed").count(), 1);
+        bench.pass(60);
+        held.iter().for_each(|held| drop(bench.done(held)));
+    }
+    limit(Some(2));
+    let served = serve(&bench, 40);
+    assert!(served["slowed"].abs_diff(20) <= 1, "{served:?}");
+    bench.sound();
 }
 
 /// Why a tenant is not served.
