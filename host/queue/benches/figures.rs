@@ -122,6 +122,7 @@ fn main() {
     // First, while the process is small.
     large_run();
     claims();
+    tenants();
     latency();
     fan_in();
 }
@@ -156,6 +157,29 @@ fn claims() {
         us[2],
         us[2] / us[0]
     );
+}
+
+/// One task from submission to finish beside others that wait, of one tenant and of a thousand.
+fn tenants() {
+    let of = |tenants: usize| {
+        let bench = Bench::in_memory();
+        (0..tenants).for_each(|n| drop(bench.submit(&format!("tenant-{n}"), 3_000 / tenants)));
+        bench
+    };
+    let (one, many) = (of(1), of(1_000));
+    let mut times = [Vec::new(), Vec::new()];
+    for n in 0..1_000 {
+        for (bench, times) in [&one, &many].into_iter().zip(&mut times) {
+            let begun = Instant::now();
+            bench.submit(&format!("guest-{n}"), 1);
+            let claimed = bench.claim();
+            bench.finish(&claimed);
+            times.push(begun.elapsed());
+        }
+    }
+    let us = times.map(|mut times| quantile(&mut times, 0.5) * 1000.0);
+    println!("| submit, claim, finish beside 3,000 waiting tasks of one tenant | {:.0} µs | |", us[0]);
+    println!("| the same, of 1,000 tenants | {:.0} µs, {:.2}× | |", us[1], us[1] / us[0]);
 }
 
 /// From the answer to a finish that releases a task until somebody who waits for a signal has claimed it.
