@@ -35,6 +35,7 @@ bench: build python ## the benchmarks of docs/benchmarks.md, beside their peers 
 	$(CARGO) build --release -p travel-media --example stitch_bench -p travel-generators --example inbetween
 	python3 tests/bench/overhead.py
 	python3 tests/bench/devices.py
+	python3 tests/bench/stop.py
 	python3 tests/bench/stitch.py
 	@if python3 -c 'import cv2' 2>/dev/null; then \
 	  python3 host/generators/bench/inbetween.py --inbetween $(TARGET)/release/examples/inbetween \

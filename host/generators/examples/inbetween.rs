@@ -68,7 +68,7 @@ fn fill(
     generator: &str,
     gap: &Gap<'_>,
     settings: &serde_json::Value,
-    emit: &mut Emit<'_>,
+    emit: &mut dyn Emit,
 ) -> Result<(), GeneratorError> {
     match generator {
         Dissolve::NAME => Dissolve.inbetween(gap, settings, emit),

@@ -28,7 +28,7 @@ impl Dissolve {
     ///
     /// # Errors
     /// Bad settings, and whatever `emit` returns.
-    pub fn inbetween(&self, gap: &Gap<'_>, settings: &Value, emit: &mut Emit<'_>) -> Result<(), GeneratorError> {
+    pub fn inbetween(&self, gap: &Gap<'_>, settings: &Value, emit: &mut dyn Emit) -> Result<(), GeneratorError> {
         Self::parse(settings)?.fill(gap, emit)
     }
 }
@@ -67,11 +67,11 @@ struct Filler {
 }
 
 impl Fill for Filler {
-    fn fill(&self, gap: &Gap<'_>, emit: &mut Emit<'_>) -> Result<(), GeneratorError> {
+    fn fill(&self, gap: &Gap<'_>, emit: &mut dyn Emit) -> Result<(), GeneratorError> {
         let mut frame = RgbFrame { dims: gap.from.dims, data: vec![0; gap.from.data.len()] };
         for t in self.pace.steps(gap.frames) {
             blend(&gap.from.data, &gap.to.data, t, &mut frame.data);
-            emit(&frame)?;
+            emit.frame(&frame)?;
         }
         Ok(())
     }

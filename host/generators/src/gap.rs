@@ -16,11 +16,25 @@ pub struct Gap<'a> {
     pub frames: u32,
 }
 
-/// Takes one frame after the other, in order; an error ends the gap.
-pub type Emit<'a> = dyn FnMut(&RgbFrame) -> Result<(), GeneratorError> + 'a;
+/// Takes what fills a gap.
+pub trait Emit {
+    /// Takes one frame after the other, in order; an error ends the gap.
+    fn frame(&mut self, frame: &RgbFrame) -> Result<(), GeneratorError>;
+
+    /// Asked between frames, where one takes long; an error ends the gap.
+    fn go_on(&self) -> Result<(), GeneratorError> {
+        Ok(())
+    }
+}
+
+impl<F: FnMut(&RgbFrame) -> Result<(), GeneratorError>> Emit for F {
+    fn frame(&mut self, frame: &RgbFrame) -> Result<(), GeneratorError> {
+        self(frame)
+    }
+}
 
 /// Fills gaps.
 pub(crate) trait Fill {
     /// Emits exactly `gap.frames` frames.
-    fn fill(&self, gap: &Gap<'_>, emit: &mut Emit<'_>) -> Result<(), GeneratorError>;
+    fn fill(&self, gap: &Gap<'_>, emit: &mut dyn Emit) -> Result<(), GeneratorError>;
 }

@@ -3,7 +3,7 @@
 
 use crate::control::{ControlReader, kept_frames};
 use crate::error::{Control, GeneratorError};
-use crate::gap::{Fill, Gap};
+use crate::gap::{Emit, Fill, Gap};
 use crate::generator::{Generated, Job, Progress};
 use travel::Grid;
 use travel_media::{Intermediate, RgbFrame, RgbWriter};
@@ -32,7 +32,7 @@ pub(crate) fn render(
             match &arrival.last {
                 Some(from) => {
                     let gap = Gap { before: arrival.before.as_ref(), from, to: &frame, frames: waiting };
-                    filler.fill(&gap, &mut |filled| clip.write(filled))?;
+                    filler.fill(&gap, &mut clip)?;
                 }
                 None => clip.hold(&frame, waiting)?,
             }
@@ -93,9 +93,7 @@ impl<'a> Clip<'a> {
 
     fn write(&mut self, frame: &RgbFrame) -> Result<(), GeneratorError> {
         let total = self.job.place.total;
-        if self.on.cancelled() {
-            return Err(GeneratorError::Cancelled { done: self.written, total });
-        }
+        self.go_on()?;
         if let Some(writer) = &mut self.writer {
             writer
                 .write(frame)
@@ -119,6 +117,19 @@ impl<'a> Clip<'a> {
             return Err(GeneratorError::OutUnwritable { path: job.out.clone(), source });
         }
         Ok(Generated { clip: job.out.clone(), frames: self.written, dims: job.dims, rate: job.rate })
+    }
+}
+
+impl Emit for Clip<'_> {
+    fn frame(&mut self, frame: &RgbFrame) -> Result<(), GeneratorError> {
+        self.write(frame)
+    }
+
+    fn go_on(&self) -> Result<(), GeneratorError> {
+        match self.on.cancelled() {
+            true => Err(GeneratorError::Cancelled { done: self.written, total: self.job.place.total }),
+            false => Ok(()),
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl Rife {
     ///
     /// # Errors
     /// Bad settings, a failure of the network, and whatever `emit` returns.
-    pub fn inbetween(&self, gap: &Gap<'_>, settings: &Value, emit: &mut Emit<'_>) -> Result<(), GeneratorError> {
+    pub fn inbetween(&self, gap: &Gap<'_>, settings: &Value, emit: &mut dyn Emit) -> Result<(), GeneratorError> {
         Self::parse(settings)?.fill(gap, emit)
     }
 }
@@ -92,19 +92,19 @@ struct Filler {
 }
 
 impl Fill for Filler {
-    fn fill(&self, gap: &Gap<'_>, emit: &mut Emit<'_>) -> Result<(), GeneratorError> {
+    fn fill(&self, gap: &Gap<'_>, emit: &mut dyn Emit) -> Result<(), GeneratorError> {
         let dims = gap.from.dims;
         let layout = Layout::new(dims, self.quality);
         let (a, b) = (Picture::new(&gap.from.data, dims), Picture::new(&gap.to.data, dims));
         let (small_a, small_b) = (Arc::new(a.reduced(&layout)), Arc::new(b.reduced(&layout)));
         let judge = Judge::new(&small_a, &small_b);
-        let pace = self.pace(gap, &layout, (&small_a, &small_b), &judge)?;
+        let pace = self.pace(gap, &layout, (&small_a, &small_b), &judge, emit)?;
         let mut track = Track::new((&small_a, &small_b), judge, gap.frames, self.threads.clone());
         let warp = Warp::new(&a, &b, &layout);
         let mut frame = RgbFrame { dims, data: vec![0; gap.from.data.len()] };
         for t in pace.steps(gap.frames) {
-            warp.frame(&track.at(t)?, t, &mut frame.data);
-            emit(&frame)?;
+            warp.frame(&track.at(t, emit)?, t, &mut frame.data);
+            emit.frame(&frame)?;
         }
         Ok(())
     }
@@ -118,6 +118,7 @@ impl Filler {
         layout: &Layout,
         (from, to): (&Picture, &Picture),
         judge: &Judge<'_>,
+        emit: &dyn Emit,
     ) -> Result<Pace, GeneratorError> {
         if let Some(easing) = self.easing {
             return Ok(Pace::Eased(easing));
@@ -128,7 +129,9 @@ impl Filler {
         }
         let before = Picture::new(&before.data, before.dims).reduced(layout);
         let network = Network::shared()?;
+        emit.go_on()?;
         let arriving = network.halfway((&before, from), self.threads.clone())?;
+        emit.go_on()?;
         let mut leaving = network.halfway((from, to), self.threads.clone())?;
         judge.judge(&mut leaving);
         let slope = speed::start_slope(&arriving, &leaving, (from.width(), from.height()), gap.frames);
@@ -164,6 +167,30 @@ mod tests {
             filler.fill(&gap, &mut emit).unwrap();
             bytes
         })
+    }
+
+    /// Somebody who has asked for the end.
+    struct Enough;
+
+    impl Emit for Enough {
+        fn frame(&mut self, _: &RgbFrame) -> Result<(), GeneratorError> {
+            panic!("a frame was made");
+        }
+
+        fn go_on(&self) -> Result<(), GeneratorError> {
+            Err(GeneratorError::Cancelled { done: 0, total: 10 })
+        }
+    }
+
+    #[test]
+    fn whoever_has_enough_waits_for_no_run_of_the_network() {
+        let (before, from, to) = (picture(0), picture(2), picture(13));
+        for before in [None, Some(&before)] {
+            let gap = Gap { before, from: &from, to: &to, frames: 10 };
+            let filler = Filler { quality: Quality::Fast, easing: None, threads: None };
+            let ended = filler.fill(&gap, &mut Enough).unwrap_err();
+            assert_eq!(ended.code(), "generator_cancelled");
+        }
     }
 
     #[test]

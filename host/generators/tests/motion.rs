@@ -14,7 +14,7 @@ const DIMS: Dims = Dims { width: 128, height: 64 };
 
 fn rife(gap: &Gap<'_>, settings: &Value) -> Vec<RgbFrame> {
     let mut frames = Vec::new();
-    Rife.inbetween(gap, settings, &mut |frame| {
+    Rife.inbetween(gap, settings, &mut |frame: &RgbFrame| {
         frames.push(frame.clone());
         Ok(())
     })
@@ -33,7 +33,7 @@ fn a_moving_texture_is_carried_along_not_doubled() {
     let carried = rife(&gap, &Value::Null);
     let mut doubled = Vec::new();
     Dissolve
-        .inbetween(&gap, &Value::Null, &mut |frame| {
+        .inbetween(&gap, &Value::Null, &mut |frame: &RgbFrame| {
             doubled.push(frame.clone());
             Ok(())
         })

@@ -11,6 +11,7 @@ use super::picture::Picture;
 use super::trust::Judge;
 use super::warp::Between;
 use crate::error::GeneratorError;
+use crate::gap::Emit;
 use rten::ThreadPool;
 use std::sync::Arc;
 
@@ -47,14 +48,15 @@ impl<'a> Track<'a> {
         Self { judge, threads, frame, left, right, farther: Vec::new() }
     }
 
-    /// Motion at `t` in 0…1; never earlier than the last time asked.
-    pub(super) fn at(&mut self, t: f64) -> Result<Between<'_>, GeneratorError> {
+    /// Motion at `t` in 0…1; never earlier than the last time asked. `emit` is asked before each run of the network.
+    pub(super) fn at(&mut self, t: f64, emit: &dyn Emit) -> Result<Between<'_>, GeneratorError> {
         loop {
             if t >= self.right.time
                 && let Some(next) = self.farther.pop()
             {
                 self.left = std::mem::replace(&mut self.right, next);
             } else if t > self.left.time && self.is_too_wide() {
+                emit.go_on()?;
                 let middle = Knot::halfway(&self.left, &mut self.right, &self.judge, self.threads.clone())?;
                 self.farther.push(std::mem::replace(&mut self.right, middle));
             } else {
