@@ -284,6 +284,7 @@ impl Walk {
     }
 
     fn step(&mut self, step: Step) {
+        let told = format!("{step:?}");
         self.reference.now = self.clock.now();
         match step {
             Step::Submit { tenant, segments, chained, keep_going, start_in } => {
@@ -401,7 +402,7 @@ impl Walk {
                 assert_eq!(self.store.expire_leases().unwrap(), Recovered::default());
             }
         }
-        self.agree();
+        self.agree(&told);
     }
 
     fn set_lane(&mut self, tenant: u8, gpu: bool, max_running: Option<u32>, paused: bool) {
@@ -453,19 +454,31 @@ impl Walk {
         lost
     }
 
-    fn agree(&self) {
+    fn agree(&self, after: &str) {
         assert_eq!(self.store.check().unwrap(), []);
         let mut stopping = Vec::new();
         for run in self.reference.runs.keys() {
             let view = self.store.run(&(*run).into()).unwrap();
-            assert_eq!(view.state, self.reference.run_state(*run), "run {run}");
-            assert_eq!(view.paused_at.is_some(), self.reference.is_paused(*run), "run {run}");
+            assert_eq!(view.state, self.reference.run_state(*run), "run {run} after {after}");
+            assert_eq!(view.paused_at.is_some(), self.reference.is_paused(*run), "run {run} after {after}");
             let tasks = self.store.tasks(*run).unwrap();
-            assert_eq!(tasks.len(), self.reference.of(*run).len(), "run {run}");
+            assert_eq!(tasks.len(), self.reference.of(*run).len(), "run {run} after {after}");
             for task in tasks {
-                assert_eq!(task.state, self.reference.tasks[&task.id].state, "task {} ({})", task.id, task.name);
-                assert_eq!(task.pool, self.reference.tasks[&task.id].pool, "task {} ({})", task.id, task.name);
-                assert_eq!(task.failures, self.reference.tasks[&task.id].failures, "task {} ({})", task.id, task.name);
+                assert_eq!(
+                    task.state, self.reference.tasks[&task.id].state,
+                    "task {} ({}) after {after}",
+                    task.id, task.name
+                );
+                assert_eq!(
+                    task.pool, self.reference.tasks[&task.id].pool,
+                    "task {} ({}) after {after}",
+                    task.id, task.name
+                );
+                assert_eq!(
+                    task.failures, self.reference.tasks[&task.id].failures,
+                    "task {} ({}) after {after}",
+                    task.id, task.name
+                );
                 // Whatever its state, it can say why.
                 assert_eq!(self.store.explain(task.id).unwrap().state, task.state);
                 if task.state == TaskState::Running && self.reference.tasks[&task.id].cancelling {
@@ -501,7 +514,7 @@ impl Walk {
                 None => break,
             }
         }
-        self.agree();
+        self.agree("all is done");
         for run in runs {
             assert_ne!(self.reference.run_state(run), RunState::Active);
         }

@@ -204,7 +204,7 @@ pub(super) fn release_children(tx: &Tx<'_>, parent: TaskId) -> Outcome<Vec<TaskI
     )?;
     let released = all(
         tx.sql,
-        "UPDATE task SET ready_at = max(?2, coalesce(not_before, 0)), state = CASE
+        "UPDATE task SET ready_at = max(?2, coalesce(not_before, ?2)), state = CASE
                 WHEN (SELECT paused_at FROM run WHERE id = task.run_id) IS NOT NULL THEN 'paused'
                 WHEN not_before > ?2 THEN 'scheduled' ELSE 'ready' END
           WHERE state = 'blocked' AND pending_deps = 0

@@ -121,7 +121,7 @@ fn revive(tx: &Tx<'_>, run: RunId, tasks: &[TaskId]) -> Outcome<()> {
     )?;
     change(
         tx.sql,
-        "UPDATE task SET ready_at = max(?2, coalesce(not_before, 0)), state = CASE
+        "UPDATE task SET ready_at = max(?2, coalesce(not_before, ?2)), state = CASE
                 WHEN (SELECT paused_at FROM run WHERE id = ?1) IS NOT NULL THEN 'paused'
                 WHEN not_before > ?2 THEN 'scheduled' ELSE 'ready' END
           WHERE run_id = ?1 AND state = 'blocked' AND pending_deps = 0",
