@@ -141,6 +141,7 @@ impl Plugin {
     fn callee(&self) -> Callee<'_> {
         Callee {
             engine: self.sandbox.engine(),
+            ticker: self.sandbox.ticker(),
             pre: &self.pre,
             plugin: &self.id,
             limits: self.limits,

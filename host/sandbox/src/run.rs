@@ -6,6 +6,7 @@ use crate::host::{HostState, Lines};
 use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::log_budget::{LogBudget, Speaker};
+use crate::ticker::Ticker;
 use crate::trap::{self, Stop};
 use crate::wasi::Random;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 /// What every call of a plugin shares.
 pub(crate) struct Callee<'a> {
     pub(crate) engine: &'a Engine,
+    pub(crate) ticker: &'a Ticker,
     pub(crate) pre: &'a InstancePre<HostState>,
     pub(crate) plugin: &'a Arc<str>,
     pub(crate) limits: Limits,
@@ -37,6 +39,7 @@ pub(crate) fn call<R>(
     if ctx.cancel.is_set() {
         return Err(PluginError::Cancelled { plugin: callee.plugin.to_string(), function });
     }
+    let _ticking = callee.ticker.while_running();
     let mut store = store(callee, ctx, limits, started, data_bytes)
         .map_err(|e| PluginError::Engine { reason: format!("{e:#}") })?;
     let result = callee.pre.instantiate(&mut store).and_then(|instance| body(&mut store, &instance));

@@ -27,7 +27,7 @@ pub struct Sandbox(Arc<Inner>);
 
 struct Inner {
     // Before the engine, so that the tick ends first.
-    _ticker: Ticker,
+    ticker: Ticker,
     engine: Engine,
     limits: Limits,
     cache: Option<CodeCache>,
@@ -48,7 +48,7 @@ impl Sandbox {
         let cache = config.cache_dir.as_deref().map(|dir| CodeCache::open(dir, &engine)).transpose()?;
         let with_log = imports::linker(&engine, Wants { log: true }).map_err(failed)?;
         let without_log = imports::linker(&engine, Wants { log: false }).map_err(failed)?;
-        Ok(Self(Arc::new(Inner { _ticker: ticker, engine, limits: config.limits, cache, with_log, without_log })))
+        Ok(Self(Arc::new(Inner { ticker, engine, limits: config.limits, cache, with_log, without_log })))
     }
 
     /// The limits of every call.
@@ -59,6 +59,10 @@ impl Sandbox {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    pub(crate) fn ticker(&self) -> &Ticker {
+        &self.0.ticker
     }
 
     /// Compiles, or takes from the cache.
