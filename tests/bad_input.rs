@@ -155,12 +155,32 @@ fn numbers_beyond_their_range_are_refused_before_anything_is_rendered() {
 }
 
 #[test]
+fn a_film_that_nobody_can_make_so_large_is_refused_with_those_who_can() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    let refused = |more: &[&str], code: &str| leaves_nothing(&desk, &quick("travel", &pictures, more), code);
+    for factor in ["8.5", "-1", "nan"] {
+        let text = refused(&["--upscale-factor", factor], "bad_upscale");
+        assert!(text.to_lowercase().contains(factor) && text.contains("up to 8 times"), "{text}");
+    }
+    let text = refused(&["--upscale-factor", "2", "--upscale-model-name", "dissolve"], "bad_upscale");
+    assert!(text.contains("those that do are lanczos"), "{text}");
+    refused(&["--upscale-factor", "2", "--upscale-model-name", "ltxv_13B"], "generator_unknown");
+    refused(&["--upscale-factor", "2", "--upscale-settings", r#"{"a": 1}"#], "generator_settings");
+    let text = refused(&["--upscaler", "lanczos"], "bad_upscale");
+    assert!(text.contains("--upscale-factor"), "{text}");
+    let text = refused(&["--upscale-factor", "8", "--resolution", "1920x1072"], "bad_size");
+    assert!(text.contains("15360x8576"), "{text}");
+    let text = refused(&["--generator", "lanczos"], "generator_only_an_upscaler");
+    assert!(text.contains("--upscale-model-name"), "{text}");
+}
+
+#[test]
 fn flags_whose_effect_comes_later_are_refused_never_ignored() {
     let desk = Desk::new();
     let pictures = desk.pictures(2);
     for flag in [
         &["--model_name", "vace_14B"][..],
-        &["--upscale-factor", "2"],
         &["--use_causvid_lora"],
         &["--poll_interval", "15"],
         &["--params_json_str", "{}"],

@@ -7,6 +7,7 @@ mod support;
 use serde_json::Value;
 use support::{Desk, count, difference, frames, picture, quick, workspace};
 use travel::Dims;
+use travel_engine::media::RgbFrame;
 
 const SIZE: Dims = Dims { width: 96, height: 64 };
 
@@ -127,6 +128,57 @@ fn segments_after_the_first_can_be_made_brighter() {
     };
     assert!((mean("plain.mp4", 2) - mean("bright.mp4", 2)).abs() < 0.5, "the first segment stays");
     assert!(mean("bright.mp4", 17) > 1.15 * mean("plain.mp4", 17), "the last one is brighter");
+}
+
+#[test]
+fn a_film_is_made_larger_by_a_task_of_its_own_from_joined_clips_that_lost_nothing() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    desk.ok(&quick("render", &pictures, &["-o", "plain.mp4", "--crf", "0"]));
+    let larger = ["--upscale-factor", "2", "--contact-sheet"];
+    let plan = desk.json(&quick("plan", &pictures, &larger));
+    assert_eq!(plan["upscale"]["dims"], serde_json::json!({ "width": 192, "height": 128 }));
+    let made = desk.json(&quick("render", &pictures, &[&["-o", "large.mp4"], &larger[..]].concat()));
+    assert_eq!(made["output"]["dims"], plan["upscale"]["dims"]);
+    assert!(made["output"]["contact_sheet"].is_string());
+
+    let tasks = desk.json(&["tasks", "list", "2"]);
+    let task = |name: &str| tasks.as_array().unwrap().iter().find(|task| task["name"] == name).unwrap().clone();
+    assert_eq!((&task("upscale")["kind"], &task("upscale")["pool"]), (&"travel_upscale".into(), &"cpu".into()));
+    let stitch = desk.json(&["tasks", "show", &task("stitch")["id"].to_string()]);
+    let joined = stitch["made"].as_array().unwrap().iter().find(|made| made["slot"] == "joined").unwrap();
+    let hash = joined["hash"].as_str().unwrap();
+    let joined = frames(&desk.path("travel-host.data/cas").join(&hash[..2]).join(&hash[2..]));
+    let plain = frames(&desk.path("plain.mp4"));
+    assert!(plain == joined, "both are encoded without loss");
+
+    let large = frames(&desk.path("large.mp4"));
+    assert_eq!(large.len(), 18);
+    for (large, plain) in large.iter().zip(&plain) {
+        assert_eq!(large.dims, Dims { width: 192, height: 128 });
+        let off = difference(&halved(large), plain);
+        assert!(off < 3.0, "made small again, a frame is off by {off}");
+    }
+    for factor in ["0", "1"] {
+        let plan = desk.json(&quick("plan", &pictures, &["--upscale-factor", factor]));
+        assert!(plan["upscale"].is_null(), "the original's way to say no");
+    }
+}
+
+/// The mean of every two by two pixels.
+fn halved(frame: &RgbFrame) -> RgbFrame {
+    let dims = Dims { width: frame.dims.width / 2, height: frame.dims.height / 2 };
+    let at = |x: usize, y: usize, c: usize| u32::from(frame.data[(y * frame.dims.width as usize + x) * 3 + c]);
+    let mut data = Vec::new();
+    for y in 0..dims.height as usize {
+        for x in 0..dims.width as usize {
+            let four = |c| {
+                at(2 * x, 2 * y, c) + at(2 * x + 1, 2 * y, c) + at(2 * x, 2 * y + 1, c) + at(2 * x + 1, 2 * y + 1, c)
+            };
+            data.extend([0, 1, 2].map(|c| ((four(c) + 2) / 4) as u8));
+        }
+    }
+    RgbFrame { dims, data }
 }
 
 #[test]

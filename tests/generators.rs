@@ -81,6 +81,32 @@ fn a_film_by_opencv_passes_through_its_pictures() {
 }
 
 #[test]
+fn a_film_is_made_larger_by_opencv_and_one_of_another_size_is_not_believed() {
+    let desk = Desk::new();
+    flow(&desk);
+    let pictures = desk.pictures(2);
+    let upscale = |name, film| {
+        let more = ["--generator", "dissolve", "--upscale-factor", "1.5", "--upscaler", name, "-o", film];
+        quick("render", &pictures, &more)
+    };
+    let made = desk.json(&upscale("flow", "large.mp4"));
+    assert_eq!(made["output"]["dims"], serde_json::json!({ "width": 144, "height": 96 }));
+    let film = frames(&desk.path("large.mp4"));
+    assert_eq!((film.len(), film[0].dims), (9, Dims { width: 144, height: 96 }));
+
+    faulty(&desk, "returns-a-small-film", "");
+    let pictures = desk.pictures(2);
+    let more = ["--generator", "dissolve", "--upscale-factor", "1.5", "--upscaler", "faulty", "--output-dir", "out"];
+    desk.json(&quick("travel", &pictures, &more));
+    let failed = first_failed(&desk);
+    assert_eq!((failed["code"].as_str(), failed["retrying"].as_bool()), (Some("wrong_clip"), Some(true)), "{failed}");
+    let text = failed["error"].as_str().unwrap();
+    assert!(text.contains("9 frames of 96x64") && text.contains("9 frames of 144x96"), "{text}");
+    assert!(!desk.path("out").exists());
+    assert!(living(&desk).is_empty());
+}
+
+#[test]
 fn the_check_lets_a_good_generator_pass_and_names_what_a_bad_one_breaks() {
     let desk = Desk::new();
     flow(&desk);
@@ -197,7 +223,12 @@ fn first_failure(fault: &str, more: &str) -> Value {
     let desk = Desk::new();
     faulty(&desk, fault, more);
     travel(&desk);
-    let mut host = Host::start(&desk, &["run"]);
+    first_failed(&desk)
+}
+
+/// What a host meets first: a task's failure, or the end of the run.
+fn first_failed(desk: &Desk) -> Value {
+    let mut host = Host::start(desk, &["run"]);
     let told = std::cell::RefCell::new(Value::Null);
     assert!(host.wait_for(|e| {
         *told.borrow_mut() = e.clone();

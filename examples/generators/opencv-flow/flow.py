@@ -4,7 +4,7 @@
     pip install opencv-python-headless numpy
 
 Frames whose mask is black are kept; each run of others is warped from both sides along the flow and blended. It knows
-nothing of what it sees, so it suits pictures that resemble one another.
+nothing of what it sees, so it suits pictures that resemble one another. It also makes films larger, by bicubic resampling.
 """
 
 import os
@@ -21,6 +21,7 @@ HELLO = {
     "version": cv2.__version__,
     "grid": {"step": 1, "min": 2, "multiple": 2},
     "inputs": ["guide", "mask"],
+    "upscales": 4,
     "settings_schema": {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
@@ -32,10 +33,14 @@ HELLO = {
 }
 
 
-def frames_of(path, job):
+def opened(path):
     if not os.path.isfile(path):
         raise Invalid(f"{path} is not there")
-    clip = cv2.VideoCapture(path)
+    return cv2.VideoCapture(path)
+
+
+def frames_of(path, job):
+    clip = opened(path)
     frames = []
     while len(frames) <= job["frames"]:
         there, frame = clip.read()
@@ -64,17 +69,37 @@ def between(a, b, count, search):
         yield cv2.addWeighted(warped(a, there, t, grid), 1 - t, warped(b, back, 1 - t, grid), t, 0)
 
 
+def writer(job):
+    num, den = job["rate"]
+    size = (job["width"], job["height"])
+    clip = cv2.VideoWriter(job["output"], cv2.VideoWriter_fourcc(*"FFV1"), num / den, size)
+    if not clip.isOpened():
+        raise Invalid(f"{job['output']} cannot be written")
+    return clip
+
+
+def upscale(job, report):
+    video, clip = opened(job["video"]), writer(job)
+    size = (job["width"], job["height"])
+    try:
+        for written in range(1, job["frames"] + 1):
+            there, frame = video.read()
+            if not there:
+                raise Invalid(f"{job['video']} has {written - 1} frames instead of {job['frames']}")
+            clip.write(cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC))
+            report("upscale", written, job["frames"])
+    finally:
+        clip.release()
+        video.release()
+
+
 def render(job, report):
     guide = frames_of(job["guide"], job)
     kept = [i for i, frame in enumerate(frames_of(job["mask"], job)) if frame.mean() < 128]
     if not kept:
         raise Invalid("the mask keeps no frame")
     search = cv2.DISOpticalFlow_create(PRESETS[job["settings"].get("preset", "medium")])
-    num, den = job["rate"]
-    size = (job["width"], job["height"])
-    clip = cv2.VideoWriter(job["output"], cv2.VideoWriter_fourcc(*"FFV1"), num / den, size)
-    if not clip.isOpened():
-        raise Invalid(f"{job['output']} cannot be written")
+    clip = writer(job)
     written = 0
 
     def write(frame):
@@ -100,4 +125,4 @@ def render(job, report):
 
 if __name__ == "__main__":
     cv2.setNumThreads(max(1, (os.cpu_count() or 2) - 1))
-    serve(HELLO, render)
+    serve(HELLO, render, upscale=upscale)

@@ -5,7 +5,7 @@
     def render(job, report):          # job: the request as a dict; report(phase, step, of) also notices cancelling
         ...                           # write job["output"]
 
-    serve(hello={...}, render=render)
+    serve(hello={...}, render=render) # upscale=..., likewise, for a hello with "upscales"
 
 Whatever is printed goes to standard error: standard output belongs to the protocol.
 """
@@ -39,7 +39,7 @@ class Cancelled(Exception):
 CLASSES = {Invalid: "invalid", OutOfMemory: "out-of-memory", Transient: "transient", Cancelled: "cancelled"}
 
 
-def serve(hello, render, load=None, unload=None):
+def serve(hello, render=None, load=None, unload=None, upscale=None):
     """Answers the host until it says bye or goes away."""
     out = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # print() of this program and of every library
@@ -77,8 +77,9 @@ def serve(hello, render, load=None, unload=None):
             say(type="hello", protocol=PROTOCOL, **hello)
         elif kind == "load":
             attempt(None, lambda: load and load(request["model"]), {"type": "loaded"})
-        elif kind == "generate":
+        elif kind in ("generate", "upscale"):
             job_id = request["id"]
+            work = render if kind == "generate" else upscale
 
             def report(phase, step, of):
                 if job_id in cancelled:
@@ -86,7 +87,7 @@ def serve(hello, render, load=None, unload=None):
                 say(type="progress", phase=phase, step=step, of=of)
 
             answer = {"type": "done", "id": job_id, "output": request["output"]}
-            attempt(job_id, lambda: render(request, report), answer)
+            attempt(job_id, lambda: work(request, report), answer)
             cancelled.discard(job_id)
         elif kind == "unload":
             attempt(None, lambda: unload and unload(), {"type": "unloaded"})

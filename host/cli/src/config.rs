@@ -66,6 +66,8 @@ pub struct Config {
     pub params: BTreeMap<Role, Map<String, Value>>,
     /// What renders.
     pub generator: GeneratorConfig,
+    /// What makes films larger that are to be.
+    pub upscaler: GeneratorConfig,
     /// Generators that are programs of their own.
     pub generators: BTreeMap<String, Recipe>,
     /// Tasks of a pool that run at once.
@@ -116,7 +118,7 @@ impl DeviceConfig {
     }
 }
 
-/// `[generator]`
+/// `[generator]`, `[upscaler]`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct GeneratorConfig {

@@ -4,7 +4,7 @@ use crate::diagnostic::Diagnostic;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 /// Flag, old spelling, whether it takes a value, and what to do instead.
-const FLAGS: [(&str, &str, bool, &str); 16] = [
+const FLAGS: [(&str, &str, bool, &str); 14] = [
     ("model-name", "model_name", true, "the embedded generators have no models; use --generator"),
     ("execution-engine", "execution_engine", true, "Wan2GP and ComfyUI cannot be driven yet; use --generator rife"),
     ("use-causvid-lora", "use_causvid_lora", false, "no generator here takes LoRAs yet"),
@@ -14,8 +14,6 @@ const FLAGS: [(&str, &str, bool, &str); 16] = [
     ("params-json-str", "params_json_str", true, "use --generator-settings for the embedded generators"),
     ("initial-image-strength", "initial_image_strength", true, "no generator here takes reference images yet"),
     ("final-image-strength", "final_image_strength", true, "no generator here takes reference images yet"),
-    ("upscale-factor", "upscale_factor", true, "films cannot be enlarged yet; choose a larger --resolution"),
-    ("upscale-model-name", "upscale_model_name", true, "films cannot be enlarged yet"),
     ("poll-interval", "poll_interval", true, "nothing polls here; leave it out"),
     ("poll-timeout", "poll_timeout", true, "nothing polls here; leave it out"),
     ("output-video-frames", "output_video_frames", true, "it belongs to different_pose, which is not part of this"),

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use travel::wishes::Wishes;
 use travel::{Dims, Rate, Role};
-use travel_engine::generators::Generators;
+use travel_engine::generators::{Generators, Lanczos};
 use travel_engine::media::{Codec, Encode, Preset};
-use travel_engine::{Output, Post, RunRequest};
+use travel_engine::{Output, Post, RunRequest, UpscaleWish};
 
 /// What a film is made from. Every flag of the original tool is known under its old spelling too (`--frame_overlap`).
 #[derive(Debug, Clone, Args)]
@@ -145,6 +145,28 @@ pub struct TravelArgs {
     /// Put the frames that a guide gave back over those that the generator returned, which few models return as they were
     #[arg(long, help_heading = "After generation")]
     pub paste_known: bool,
+    /// Make the film so many times as wide and high, after its clips are joined; 0 or 1 leaves it as it is
+    #[arg(
+        long,
+        alias = "upscale_factor",
+        default_value_t = 0.0,
+        value_name = "FACTOR",
+        allow_negative_numbers = true,
+        help_heading = "After generation"
+    )]
+    pub upscale_factor: f64,
+    /// What makes it larger: lanczos, or a generator of travel-host.toml that can [default: lanczos]
+    #[arg(
+        long,
+        alias = "upscale_model_name",
+        visible_alias = "upscaler",
+        value_name = "NAME",
+        help_heading = "After generation"
+    )]
+    pub upscale_model_name: Option<String>,
+    /// Settings of what makes it larger, a JSON object
+    #[arg(long, value_name = "JSON", help_heading = "After generation")]
+    pub upscale_settings: Option<String>,
     /// Codec of the film: h264 or hevc
     #[arg(long, default_value = "h264", value_parser = codec, value_name = "CODEC", help_heading = "After generation")]
     pub codec: Codec,
@@ -163,7 +185,7 @@ pub struct TravelArgs {
 }
 
 /// Every flag of [`TravelArgs`]: a run that goes on takes none of them.
-pub const FILM_FLAGS: [&str; 37] = [
+pub const FILM_FLAGS: [&str; 40] = [
     "images",
     "input_images",
     "continue_from_video",
@@ -197,6 +219,9 @@ pub const FILM_FLAGS: [&str; 37] = [
     "after_first_post_generation_saturation",
     "after_first_post_generation_brightness",
     "paste_known",
+    "upscale_factor",
+    "upscale_model_name",
+    "upscale_settings",
     "codec",
     "crf",
     "preset",
@@ -253,6 +278,7 @@ impl TravelArgs {
                 ten_bit: self.ten_bit,
                 ..Encode::default()
             },
+            upscale: self.upscale(config)?,
             start_at: None,
             attempt_deadline: self.attempt_deadline,
             paste_known: self.paste_known,
@@ -269,6 +295,34 @@ impl TravelArgs {
         let embedded = Generators::embedded();
         let named = self.generator.as_deref().or(config.generator.name.as_deref());
         named.or(embedded.names().next()).unwrap_or_default().to_owned()
+    }
+
+    /// As the original had it, a factor of 1 or less asks for nothing.
+    fn upscale(&self, config: &Config) -> Result<Option<UpscaleWish>, Diagnostic> {
+        let named = self.upscale_model_name.is_some() || self.upscale_settings.is_some();
+        if (0.0..=1.0).contains(&self.upscale_factor) {
+            return match named {
+                false => Ok(None),
+                true => Err(Diagnostic::refused(
+                    "bad_upscale",
+                    "what makes the film larger is named, but not how large it is to be",
+                )
+                .hint("add --upscale-factor, such as 2")),
+            };
+        }
+        let config = &config.upscaler;
+        let settings = match &self.upscale_settings {
+            Some(text) => object("--upscale-settings", text)?,
+            // Settings of the configuration belong to the generator that it names.
+            None if self.upscale_model_name.is_none() => config.settings.clone(),
+            None => Map::new(),
+        };
+        let generator = self.upscale_model_name.as_deref().or(config.name.as_deref()).unwrap_or(Lanczos::NAME);
+        Ok(Some(UpscaleWish {
+            generator: generator.to_owned(),
+            factor: self.upscale_factor,
+            settings: Value::Object(settings),
+        }))
     }
 
     fn settings(&self, config: &Config) -> Result<Value, Diagnostic> {

@@ -6,7 +6,7 @@
 
 use crate::error::EngineError;
 use crate::spec::RunSpec;
-use crate::task::{SEGMENT, SegmentInput, parse};
+use crate::task::{SEGMENT, SegmentInput, UPSCALE, parse};
 use crate::workshop::Workshop;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -65,8 +65,11 @@ pub(crate) fn on_rungs<'a>(settings: Value, rungs: impl Iterator<Item = &'a Rung
     })
 }
 
-/// Who renders a claimed segment; nobody for other tasks, and for those that cannot be read.
+/// Who renders a claimed segment, or makes a film larger; nobody for other tasks, and for those that cannot be read.
 pub(crate) fn generator_of(claimed: &Claimed) -> Option<String> {
+    if claimed.kind == UPSCALE {
+        return Some(claimed.spec.get("upscale")?.get("generator")?.as_str()?.to_owned());
+    }
     let by_run = || Some(claimed.spec.get("generator")?.as_str()?.to_owned());
     let course = (claimed.kind == SEGMENT).then(|| Course::of(claimed).ok()).flatten()?;
     course.generator.or_else(by_run)
@@ -137,6 +140,9 @@ fn next_generator(
 /// Why a generator cannot render a segment that was planned for another one.
 fn obstacle(able: &Capabilities, spec: &RunSpec, segment: &Segment) -> Option<String> {
     let (total, canvas) = (segment.place.total, spec.canvas);
+    if !able.renders {
+        return Some("it only makes films larger".to_owned());
+    }
     if !able.grid.holds(total) {
         return Some(format!("{total} frames are not on its grid"));
     }

@@ -72,6 +72,24 @@ pub enum EngineError {
         /// What it renders, listed.
         rates: String,
     },
+    /// The generator makes no films larger.
+    #[error("{generator} makes no films larger; those that do are {}", able.join(", "))]
+    NoUpscaler {
+        /// Which generator.
+        generator: String,
+        /// Who does.
+        able: Vec<String>,
+    },
+    /// A factor that the generator cannot do.
+    #[error("a film {factor} times as large cannot be made by {generator}: above 1 and up to {most} times is possible")]
+    UpscaleFactor {
+        /// What was asked.
+        factor: f64,
+        /// Who was asked.
+        generator: String,
+        /// The most that it can.
+        most: f64,
+    },
     /// A folder, a pipe or a device where a file is needed.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
@@ -191,6 +209,7 @@ impl EngineError {
             Self::TooFewImages { .. } => "too_few_images",
             Self::BadSize(_) | Self::SizeOffGrid { .. } => "bad_size",
             Self::RateOffGrid { .. } => "bad_rate",
+            Self::NoUpscaler { .. } | Self::UpscaleFactor { .. } => "bad_upscale",
             Self::NotAFile(_) => "not_a_file",
             Self::OutputExists(_) => "output_exists",
             Self::OutputFolder { .. } => "output_folder",
@@ -224,6 +243,8 @@ impl EngineError {
                 "choose another --resolution, as 832x480 (even sides, 16 to 8192 pixels)".to_owned()
             }
             Self::RateOffGrid { .. } => "choose another rate with --fps".to_owned(),
+            Self::NoUpscaler { .. } => "choose one of them with --upscale-model-name".to_owned(),
+            Self::UpscaleFactor { .. } => "choose another --upscale-factor".to_owned(),
             Self::Generator(e) => generator_hint(e),
             Self::Artifact(ArtifactError::DiskFull { .. }) | Self::Queue(QueueError::DiskFull(_)) => {
                 "free some space, then try again".to_owned()
@@ -346,6 +367,7 @@ impl EngineError {
                         | GeneratorError::BadSettings { .. }
                         | GeneratorError::BadRecipe { .. }
                         | GeneratorError::NotStarted { .. }
+                        | GeneratorError::OnlyAnUpscaler { .. }
                 )
             }
             Self::Plugin(e) => {
@@ -357,6 +379,8 @@ impl EngineError {
             | Self::BadSize(_)
             | Self::SizeOffGrid { .. }
             | Self::RateOffGrid { .. }
+            | Self::NoUpscaler { .. }
+            | Self::UpscaleFactor { .. }
             | Self::NotAFile(_)
             | Self::OutputExists(_)
             | Self::OutputFolder { .. } => true,
@@ -380,6 +404,9 @@ fn generator_hint(error: &GeneratorError) -> String {
             "`travel-host generators check {generator}` tries it step by step; what it said on standard error is kept as \
              a file of the task"
         ),
+        G::OnlyAnUpscaler { .. } => {
+            "it is for --upscale-model-name; choose what renders the legs with --generator".to_owned()
+        }
         G::OutOfMemory { .. } => {
             "choose a smaller --resolution, shorter segments, or a pool with more memory".to_owned()
         }

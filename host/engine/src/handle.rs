@@ -3,21 +3,27 @@
 //! A handler gets a claimed task and returns what its success is to leave behind; it never speaks to the queue. Files
 //! that it made are stored before it returns, so that the row that names them comes after them.
 
+mod deliver;
 mod orchestrator;
 mod segment;
 mod stitch;
+mod upscale;
 mod verify;
 
+use crate::circuit;
 use crate::control::Control;
 use crate::error::EngineError;
 use crate::spec::RunSpec;
-use crate::task::{ORCHESTRATOR, SEGMENT, STITCH};
+use crate::submit::slot_artifact;
+use crate::task::{ORCHESTRATOR, SEGMENT, STITCH, UPSCALE, slot};
 use crate::workshop::Workshop;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 use travel::Role;
 use travel_artifacts::Hash;
+use travel_generators::Policy;
 use travel_queue::{Claimed, NewEvent, NewTask, SlotArtifact};
 use travel_sandbox::{CallContext, Cancel, Plugin};
 
@@ -55,6 +61,7 @@ pub(crate) fn handle(claimed: &Claimed, shop: &Workshop, control: &Arc<Control>)
         ORCHESTRATOR => orchestrator::expand(&job),
         SEGMENT => segment::generate(&job),
         STITCH => stitch::join(&job),
+        UPSCALE => upscale::enlarge(&job),
         other => Err(EngineError::UnknownKind(other.to_owned())),
     }
 }
@@ -85,6 +92,28 @@ impl Job<'_> {
         let file =
             file.ok_or_else(|| EngineError::Stored(format!("task `{task}` left no file in its slot `{slot}`")))?;
         Ok(self.shop.artifacts.path(Hash::from_bytes(file.hash.0))?)
+    }
+
+    /// Whether the generator is given tasks at present.
+    fn admit(&self, generator: &str, policy: &Policy) -> Result<(), EngineError> {
+        let (admitted, change) =
+            self.shop.circuits.admit(generator, &policy.circuit, self.claimed.task, Instant::now());
+        if let Some(state) = change {
+            circuit::tell(self.control.observer(), generator.to_owned(), state, None);
+        }
+        admitted.map_err(|wait| EngineError::CircuitOpen { generator: generator.to_owned(), wait })
+    }
+
+    /// Stores what the generator said on standard error, if it said anything; a log that cannot be stored is no reason to
+    /// fail.
+    fn keep_log(&self, log: &Path) {
+        if std::fs::metadata(log).map_or(0, |file| file.len()) == 0 {
+            return;
+        }
+        match self.shop.artifacts.put(log) {
+            Ok(stored) => self.control.keep(slot_artifact(&slot::log(self.claimed.token), stored, "text")),
+            Err(error) => tracing::warn!(task = self.claimed.name, %error, "the generator's log is not kept"),
+        }
     }
 
     /// Ends a handler that has to stop.

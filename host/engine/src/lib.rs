@@ -41,8 +41,8 @@ pub use host::{Host, Shutdown, Until};
 pub use observer::{CircuitState, HostEvent, Observer};
 pub use planning::Planned;
 pub use slots::Place;
-pub use spec::{Output, Post, RunSpec};
-pub use submit::{Prepared, RunRequest};
+pub use spec::{Output, Post, RunSpec, UpscaleSpec};
+pub use submit::{Prepared, RunRequest, UpscaleWish};
 pub use workshop::Workshop;
 
 // The rooms below, for whoever wires a program: the command line needs no other dependency on them.

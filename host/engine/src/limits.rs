@@ -18,6 +18,12 @@ pub const QUEUE_RETRY: Duration = Duration::from_secs(2);
 /// runs; every other one asks for ever.
 pub const QUEUE_TRIES: u32 = 60;
 
+/// What an upscaler that reads prompts is told to show; the original's words.
+pub const UPSCALE_PROMPT: &str = "cinematic, masterpiece, high detail, 4k";
+
+/// An upscaler's seed is the run's plus this, as the original had it: apart from those of segments.
+pub const UPSCALE_SEED_OFFSET: u64 = 5000;
+
 /// Contact sheets: columns, rows, width of a picture in pixels.
 pub const SHEET: (u32, u32, u32) = (6, 5, 240);
 

@@ -40,6 +40,9 @@ pub struct RunSpec {
     pub post: Post,
     /// The one lossy encode.
     pub encode: Encode,
+    /// What makes the film larger before it is encoded.
+    #[serde(default)]
+    pub upscale: Option<UpscaleSpec>,
     /// Where the film goes.
     pub output: Output,
     /// Seconds that one attempt of a task may take; not limited when missing.
@@ -89,6 +92,19 @@ impl Post {
     pub fn is_nothing(&self) -> bool {
         self.saturation.is_none_or(|s| s == 1.0) && self.brightness.is_none_or(|b| b == 0.0)
     }
+}
+
+/// What makes a film larger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpscaleSpec {
+    /// Name of the generator.
+    pub generator: String,
+    /// How many times as wide and high; above 1.
+    pub factor: f64,
+    /// What comes of it: even sides.
+    pub dims: Dims,
+    /// For that generator alone; a JSON object.
+    pub settings: Value,
 }
 
 /// Where a film goes.

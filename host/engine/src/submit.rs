@@ -9,7 +9,7 @@ use crate::guide_request::Film;
 use crate::limits::{DEFAULT_MULTIPLE, DEFAULT_PIXELS};
 use crate::planning::{self, PlanInput, Planned};
 use crate::rehearsal;
-use crate::spec::{ClipRef, Output, Post, RunSpec, SPEC_VERSION, StillRef};
+use crate::spec::{ClipRef, Output, Post, RunSpec, SPEC_VERSION, StillRef, UpscaleSpec};
 use crate::task::{ORCHESTRATOR, POOL_PLAN, PluginRef, slot};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use travel::wishes::Wishes;
 use travel::{Dims, Rate, Role};
 use travel_artifacts::{Artifacts, Stored};
-use travel_generators::{Capabilities, Generators};
+use travel_generators::{Capabilities, GeneratorError, Generators};
 use travel_media::{Encode, Watch};
 use travel_queue::limits::MAX_NAME_CHARS;
 use travel_queue::{ArtifactHash, NewRun, NewTask, SlotArtifact, Store, Submitted, TimestampMs};
@@ -55,6 +55,8 @@ pub struct RunRequest {
     pub post: Post,
     /// The one lossy encode.
     pub encode: Encode,
+    /// Who makes the film larger, and by how much; nobody when missing.
+    pub upscale: Option<UpscaleWish>,
     /// Where the film goes.
     pub output: Output,
     /// Not started before.
@@ -65,12 +67,24 @@ pub struct RunRequest {
     pub paste_known: bool,
 }
 
+/// A film that is made larger before it is encoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpscaleWish {
+    /// Name of the generator.
+    pub generator: String,
+    /// How many times as wide and high; above 1.
+    pub factor: f64,
+    /// For that generator alone; a JSON object.
+    pub settings: Value,
+}
+
 /// A request that was judged and can be submitted.
 pub struct Prepared {
     request: RunRequest,
     stills: Vec<(PathBuf, Dims)>,
     continued: Option<(PathBuf, Dims, u32)>,
     canvas: Dims,
+    upscale: Option<UpscaleSpec>,
     plugins: Plugins,
     plan: Planned,
 }
@@ -110,6 +124,9 @@ impl Prepared {
     ) -> Result<Self, EngineError> {
         check_words(&request)?;
         let generator = generators.by_name(&request.generator)?;
+        if !generator.describe()?.renders {
+            return Err(GeneratorError::OnlyAnUpscaler { generator: request.generator.clone() }.into());
+        }
         let settings: Value = serde_json::from_str(&request.wishes.settings)
             .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
         generator.check_settings(&settings)?;
@@ -154,6 +171,7 @@ impl Prepared {
         let able = generator.describe()?;
         check_rate(&able, request.rate)?;
         let (canvas, mut notes) = choose_canvas(&request, first, able.grid.dims_multiple)?;
+        let upscale = request.upscale.as_ref().map(|wish| upscale(wish, canvas, generators)).transpose()?;
         let Wishes { prompts, negative_prompts, .. } = &request.wishes;
         if !able.reads_prompts && prompts.iter().chain(negative_prompts).any(|prompt| !prompt.is_empty()) {
             notes.push(format!(
@@ -184,7 +202,7 @@ impl Prepared {
         rehearsal::crossfade(&plugins.crossfade, &plan, crossfade, &context)?;
         notes.append(&mut plan.notes);
         plan.notes = notes;
-        Ok(Self { request, stills, continued, canvas, plugins, plan })
+        Ok(Self { request, stills, continued, canvas, upscale, plugins, plan })
     }
 
     /// The plan, with what the user should know.
@@ -204,6 +222,12 @@ impl Prepared {
         self.canvas
     }
 
+    /// How the film is made larger, if it is.
+    #[must_use]
+    pub fn upscale(&self) -> Option<&UpscaleSpec> {
+        self.upscale.as_ref()
+    }
+
     /// Whether the film can be put where it belongs.
     ///
     /// # Errors
@@ -218,7 +242,7 @@ impl Prepared {
     /// # Errors
     /// A full disk, a queue that refuses.
     pub fn submit(self, store: &dyn Store, artifacts: &Artifacts) -> Result<Submitted, EngineError> {
-        let Self { request, stills, continued, canvas, plugins, .. } = self;
+        let Self { request, stills, continued, canvas, upscale, plugins, .. } = self;
         let mut task = NewTask::new("orchestrator", ORCHESTRATOR, POOL_PLAN, json!({}));
         let mut refs = Vec::new();
         for (i, (path, dims)) in stills.iter().enumerate() {
@@ -252,6 +276,7 @@ impl Prepared {
             params: request.params,
             post: request.post,
             encode: request.encode,
+            upscale,
             output: request.output,
             attempt_deadline_s: request.attempt_deadline.map(|d| d.as_secs().max(1)),
             paste_known: request.paste_known,
@@ -301,6 +326,32 @@ fn choose_canvas(request: &RunRequest, first: Option<Dims>, multiple: u32) -> Re
         multiple,
     })?;
     Ok((canvas, notes))
+}
+
+/// The size that comes of a factor, and whether the generator can make it.
+fn upscale(wish: &UpscaleWish, canvas: Dims, generators: &Generators) -> Result<UpscaleSpec, EngineError> {
+    let generator = generators.by_name(&wish.generator)?;
+    let most = generator
+        .describe()?
+        .upscales
+        .ok_or_else(|| EngineError::NoUpscaler { generator: wish.generator.clone(), able: upscalers(generators) })?;
+    if !(wish.factor.is_finite() && wish.factor > 1.0 && wish.factor <= most) {
+        return Err(EngineError::UpscaleFactor { factor: wish.factor, generator: wish.generator.clone(), most });
+    }
+    generator.check_settings(&wish.settings)?;
+    let side = |pixels: u32| ((f64::from(pixels) * wish.factor / 2.0).floor() * 2.0) as u32;
+    let dims = Dims { width: side(canvas.width), height: side(canvas.height) };
+    dims.check_encodable().map_err(|why| EngineError::BadSize(format!("{dims} of the upscaled film {why}")))?;
+    let UpscaleWish { generator, factor, settings } = wish.clone();
+    Ok(UpscaleSpec { generator, factor, dims, settings })
+}
+
+/// Names of the generators that make films larger; those that do not answer are left out.
+fn upscalers(generators: &Generators) -> Vec<String> {
+    let able = |name: &&str| {
+        generators.by_name(name).and_then(|generator| generator.describe()).is_ok_and(|able| able.upscales.is_some())
+    };
+    generators.names().filter(able).map(str::to_owned).collect()
 }
 
 /// Whether the generator renders this rate.

@@ -15,6 +15,9 @@ pub const SEGMENT: &str = "travel_segment";
 /// Kind of the task that joins all clips.
 pub const STITCH: &str = "travel_stitch";
 
+/// Kind of the task that makes the film larger.
+pub const UPSCALE: &str = "travel_upscale";
+
 /// Slots for work of milliseconds: expanding runs.
 pub const POOL_PLAN: &str = "plan";
 /// Slots for encoders: stitching.
@@ -30,6 +33,8 @@ pub mod slot {
     pub const MASK: &str = "mask";
     /// The finished film.
     pub const FILM: &str = "film";
+    /// The joined clips where they are not the film yet; nothing was lost by joining them.
+    pub const JOINED: &str = "joined";
     /// The film's contact sheet.
     pub const SHEET: &str = "contact-sheet";
     /// The video that the film continues.
@@ -104,6 +109,24 @@ pub struct StitchClip {
     pub overlap: u32,
 }
 
+/// Input of [`UPSCALE`]; how large is in the run's specification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpscaleInput {
+    /// The task that joins the clips.
+    pub stitch: String,
+}
+
+/// Output of [`STITCH`] where another task makes the film of it; the clip is in the slot [`slot::JOINED`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JoinedOutput {
+    /// Decoded frames.
+    pub frames: u32,
+    /// Decoded size.
+    pub dims: Dims,
+    /// Milliseconds of each phase.
+    pub phases_ms: BTreeMap<String, f64>,
+}
+
 /// Output of [`SEGMENT`]; its clip is in the slot [`slot::CLIP`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SegmentOutput {
@@ -136,7 +159,7 @@ pub struct KnownFrames {
     pub pasted: bool,
 }
 
-/// Output of [`STITCH`] and of the run.
+/// Output of the run, and of its last task: [`STITCH`], or [`UPSCALE`] where it is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FilmOutput {
     /// Where the film lies.

@@ -565,6 +565,8 @@ impl Generator for ComfyuiServers {
         Ok(Capabilities {
             name: self.name.clone(),
             version: "ComfyUI".to_owned(),
+            renders: true,
+            upscales: None,
             grid: self.recipe.grid.as_ref().map_or(Grid { wants_mask, ..Grid::WAN }, |grid| grid.grid(wants_mask)),
             rates: self
                 .recipe
@@ -592,7 +594,7 @@ impl Generator for ComfyuiServers {
         match self.render(job, on) {
             Ok(()) => Ok(Generated { clip: job.out.clone(), frames: job.place.total, dims: job.dims, rate: job.rate }),
             Err(error) => {
-                remove(job);
+                remove(&job.out);
                 Err(error)
             }
         }

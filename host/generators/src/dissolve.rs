@@ -38,6 +38,8 @@ impl Generator for Dissolve {
         Ok(Capabilities {
             name: Self::NAME.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            renders: true,
+            upscales: None,
             grid: Grid::ANY,
             wants_guide: true,
             reads_prompts: false,

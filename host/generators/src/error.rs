@@ -209,6 +209,26 @@ pub enum GeneratorError {
         /// Why.
         source: MediaError,
     },
+    /// It makes no films larger.
+    #[error("generator `{generator}` makes no films larger")]
+    NotAnUpscaler {
+        /// Which generator.
+        generator: String,
+    },
+    /// It renders no segments.
+    #[error("generator `{generator}` renders no segments: it makes films larger")]
+    OnlyAnUpscaler {
+        /// Which generator.
+        generator: String,
+    },
+    /// The film cannot be made larger.
+    #[error("the film {} cannot be made larger", path.display())]
+    NotUpscaled {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: MediaError,
+    },
     /// The network failed; a fault of this program or of a machine out of memory.
     #[error("the in-betweening network failed while {doing}")]
     Model {
@@ -243,6 +263,9 @@ impl GeneratorError {
             Self::ControlSize { .. } => "generator_control_size",
             Self::NothingToGoBy { .. } => "generator_nothing_to_go_by",
             Self::OutUnwritable { .. } => "generator_out_unwritable",
+            Self::NotAnUpscaler { .. } => "generator_not_an_upscaler",
+            Self::OnlyAnUpscaler { .. } => "generator_only_an_upscaler",
+            Self::NotUpscaled { .. } => "generator_not_upscaled",
             Self::Model { .. } => "generator_model",
         }
     }
@@ -252,7 +275,9 @@ impl GeneratorError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::ControlUnreadable { source, .. } | Self::OutUnwritable { source, .. } => source.is_retryable(),
+            Self::ControlUnreadable { source, .. }
+            | Self::OutUnwritable { source, .. }
+            | Self::NotUpscaled { source, .. } => source.is_retryable(),
             Self::Model { .. }
             | Self::Died { .. }
             | Self::Silent { .. }

@@ -6,6 +6,7 @@
 use crate::error::GeneratorError;
 use std::path::{Path, PathBuf};
 use travel::{Dims, Grid, Place, Rate};
+use travel_media::Encode;
 
 /// Renders segments.
 pub trait Generator: Send + Sync {
@@ -29,6 +30,15 @@ pub trait Generator: Send + Sync {
     /// # Errors
     /// See [`GeneratorError`]; [`GeneratorError::is_retryable`] says whether another attempt may succeed.
     fn generate(&self, job: &Job, on: &dyn Progress) -> Result<Generated, GeneratorError>;
+
+    /// Makes a larger clip of one, into [`Upscale::out`]; for those that say so in [`Capabilities::upscales`]. As with segments,
+    /// nothing is left at `out` on an error.
+    ///
+    /// # Errors
+    /// See [`GeneratorError`]; [`GeneratorError::NotAnUpscaler`] unless it can.
+    fn upscale(&self, _job: &Upscale, _on: &dyn Progress) -> Result<Upscaled, GeneratorError> {
+        Err(GeneratorError::NotAnUpscaler { generator: self.describe()?.name })
+    }
 }
 
 /// What a generator can render and what it occupies.
@@ -38,6 +48,10 @@ pub struct Capabilities {
     pub name: String,
     /// Of the program; empty where it does not say.
     pub version: String,
+    /// Whether it renders segments.
+    pub renders: bool,
+    /// Up to how many times as wide and high it makes films; nothing when it cannot. 1 or more.
+    pub upscales: Option<f64>,
     /// Lengths and sizes that it can render, and whether it reads a mask.
     pub grid: Grid,
     /// Rates that it renders; any when nothing is said.
@@ -98,6 +112,42 @@ pub struct Job {
     pub work_dir: PathBuf,
     /// Where it runs; nothing for a generator that needs no device.
     pub device: Option<Device>,
+}
+
+/// One film to make larger.
+#[derive(Debug, Clone)]
+pub struct Upscale {
+    /// The film: `frames` frames, smaller than `dims`.
+    pub video: PathBuf,
+    /// Its length, which stays.
+    pub frames: u32,
+    /// Size of the clip to make, pixels; even.
+    pub dims: Dims,
+    /// Of both.
+    pub rate: Rate,
+    /// How the film will be encoded; whoever encodes it so himself says [`Upscaled::encoded`].
+    pub encode: Encode,
+    /// What it shows, in words.
+    pub prompt: String,
+    /// For the generator's randomness.
+    pub seed: u64,
+    /// For this generator alone; null or a JSON object that its schema accepts.
+    pub settings: serde_json::Value,
+    /// The clip to write; its folder exists.
+    pub out: PathBuf,
+    /// An existing folder for what is needed meanwhile; the engine empties it.
+    pub work_dir: PathBuf,
+    /// Where it runs; nothing for a generator that needs no device.
+    pub device: Option<Device>,
+}
+
+/// A larger clip, as its generator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upscaled {
+    /// The file; normally [`Upscale::out`].
+    pub clip: PathBuf,
+    /// Whether it is encoded as [`Upscale::encode`] says, so that it need not be encoded once more.
+    pub encoded: bool,
 }
 
 /// How far a job is, and whether it is still wanted.

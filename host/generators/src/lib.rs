@@ -10,6 +10,7 @@
 //! | `comfyui` | ComfyUI servers |
 //! | `rife` | neural in-betweening on the CPU, the default (feature `rife`) |
 //! | `dissolve` | a plain cross-dissolve |
+//! | `lanczos` | larger films, by resampling |
 //! | `settings` | their settings |
 //! | `control`, `render`, `gap` | guide and mask → kept frames and gaps between them |
 //! | `pace` | how time runs in a gap |
@@ -25,6 +26,7 @@ mod dissolve;
 mod error;
 mod gap;
 mod generator;
+mod lanczos;
 mod limits;
 mod pace;
 mod policy;
@@ -39,7 +41,8 @@ pub use comfyui::{Comfyui, ComfyuiServers, Interrupt};
 pub use dissolve::Dissolve;
 pub use error::{Control, GeneratorError};
 pub use gap::{Emit, Gap};
-pub use generator::{CPU, Capabilities, Device, GPU, Generated, Generator, Job, Progress};
+pub use generator::{CPU, Capabilities, Device, GPU, Generated, Generator, Job, Progress, Upscale, Upscaled};
+pub use lanczos::Lanczos;
 pub use policy::{Circuit, Policy, Rung};
 pub use registry::Generators;
 #[cfg(feature = "rife")]

@@ -28,16 +28,17 @@ pub use wan2gp::Wan2gp;
 pub use warm::Warm;
 
 use crate::error::GeneratorError;
-use crate::generator::{Capabilities, Device, Generated, Generator, Job, Progress};
+use crate::generator::{Capabilities, Device, Generated, Generator, Job, Progress, Upscale, Upscaled};
 use crate::settings::Unfit;
 use child::{Child, Trouble};
-use protocol::{Generate, Hello, Input, Reply, Request};
+use protocol::{Enlarge, Generate, Hello, Input, Reply, Request};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+use travel::{Dims, Rate};
 use travel_media::{RgbReader, save_png};
 
 /// Names the file in a job's working folder that keeps what the program said on standard error.
@@ -51,6 +52,64 @@ pub struct Process {
     /// What it said of itself, once it was asked.
     described: Mutex<Option<Hello>>,
     jobs: AtomicU64,
+}
+
+/// What a program is asked for.
+#[derive(Clone, Copy)]
+enum Work<'a> {
+    Segment(&'a Job),
+    Film(&'a Upscale),
+}
+
+impl<'a> Work<'a> {
+    fn frames(self) -> u32 {
+        match self {
+            Self::Segment(job) => job.place.total,
+            Self::Film(job) => job.frames,
+        }
+    }
+
+    fn settings(self) -> &'a Value {
+        match self {
+            Self::Segment(job) => &job.settings,
+            Self::Film(job) => &job.settings,
+        }
+    }
+
+    fn out(self) -> &'a Path {
+        match self {
+            Self::Segment(job) => &job.out,
+            Self::Film(job) => &job.out,
+        }
+    }
+
+    fn work_dir(self) -> &'a Path {
+        match self {
+            Self::Segment(job) => &job.work_dir,
+            Self::Film(job) => &job.work_dir,
+        }
+    }
+
+    fn dims(self) -> Dims {
+        match self {
+            Self::Segment(job) => job.dims,
+            Self::Film(job) => job.dims,
+        }
+    }
+
+    fn rate(self) -> Rate {
+        match self {
+            Self::Segment(job) => job.rate,
+            Self::Film(job) => job.rate,
+        }
+    }
+
+    fn device(self) -> Option<&'a Device> {
+        match self {
+            Self::Segment(job) => job.device.as_ref(),
+            Self::Film(job) => job.device.as_ref(),
+        }
+    }
 }
 
 /// A job's start, which cannot be cancelled while nobody runs it.
@@ -89,6 +148,29 @@ impl Process {
         Ok(described.insert(hello).clone())
     }
 
+    /// Has a warm program do a job.
+    fn make(&self, job: Work<'_>, on: &dyn Progress) -> Result<(), GeneratorError> {
+        let device = job.device();
+        let started = self.ready(device, on).inspect_err(|error| {
+            if !matches!(error, GeneratorError::Cancelled { .. }) {
+                self.warm.has_died(&self.name, device);
+            }
+        });
+        let child = started?;
+        child.log_to(&job.work_dir().join(LOG));
+        on.on_cancel(child.waker());
+        let (kept, result) = self.converse(child, job, on);
+        match kept {
+            Some(child) => {
+                child.log_no_more();
+                self.warm.park(&self.name, device, child, self.recipe.idle);
+            }
+            None if !matches!(result, Err(GeneratorError::Cancelled { .. })) => self.warm.has_died(&self.name, device),
+            None => {}
+        }
+        result.inspect_err(|_| crate::render::remove(job.out()))
+    }
+
     /// The settings of a job, over those of the recipe.
     fn settings(&self, settings: &Value) -> Result<Value, GeneratorError> {
         let mut all = self.recipe.settings.clone();
@@ -125,13 +207,22 @@ impl Process {
     }
 
     /// Asks for the job's model and its clip. The program is handed back when it may be asked again.
-    fn converse(&self, mut child: Child, job: &Job, on: &dyn Progress) -> (Option<Child>, Result<(), GeneratorError>) {
+    fn converse(
+        &self,
+        mut child: Child,
+        job: Work<'_>,
+        on: &dyn Progress,
+    ) -> (Option<Child>, Result<(), GeneratorError>) {
         let Some(hello) = child.hello().cloned() else {
             return (None, Err(child.garbage("", "it said no hello".to_owned())));
         };
         let model = self.recipe.model.as_deref().or(hello.models.first().map(String::as_str));
         let id = format!("{}-{}", std::process::id(), self.jobs.fetch_add(1, Ordering::Relaxed));
-        let request = match self.request(&id, &hello, model, job) {
+        let settings = match self.settings(job.settings()) {
+            Ok(settings) => settings,
+            Err(e) => return (Some(child), Err(e)),
+        };
+        let request = match request(&id, &hello, model, &settings, job) {
             Ok(request) => request,
             Err(e) => return (Some(child), Err(e)),
         };
@@ -148,42 +239,7 @@ impl Process {
                 failed => return failed,
             }
         }
-        let settings = match self.settings(&job.settings) {
-            Ok(settings) => settings,
-            Err(e) => return (Some(child), Err(e)),
-        };
-        let request = Request::Generate(Box::new(Generate { settings: &settings, ..request }));
         self.exchange(child, &request, Some(&id), job, on)
-    }
-
-    fn request<'a>(
-        &self,
-        id: &'a str,
-        hello: &Hello,
-        model: Option<&'a str>,
-        job: &'a Job,
-    ) -> Result<Generate<'a>, GeneratorError> {
-        let rate = job.rate.reduced();
-        let (first_frame, last_frame) = ends_of_guide(hello, job)?;
-        Ok(Generate {
-            id,
-            guide: &job.guide,
-            mask: &job.mask,
-            first_frame,
-            last_frame,
-            references: Vec::new(),
-            prompt: &job.prompt,
-            negative_prompt: &job.negative_prompt,
-            seed: job.seed,
-            width: job.dims.width,
-            height: job.dims.height,
-            frames: job.place.total,
-            rate: [rate.num, rate.den],
-            model,
-            settings: &Value::Null,
-            output: &job.out,
-            work_dir: &job.work_dir,
-        })
     }
 
     /// One request and its answer: `loaded`, or `done` of this job.
@@ -192,14 +248,18 @@ impl Process {
         child: Child,
         request: &Request<'_>,
         id: Option<&str>,
-        job: &Job,
+        job: Work<'_>,
         on: &dyn Progress,
     ) -> (Option<Child>, Result<(), GeneratorError>) {
-        let during = if id.is_some() { "generate" } else { "load" };
+        let during = match request {
+            Request::Load { .. } => "load",
+            Request::Upscale(_) => "upscale",
+            _ => "generate",
+        };
         if let Err(e) = child.ask(request) {
             return (None, Err(e));
         }
-        let (mut done, total) = (0, job.place.total);
+        let (mut done, total) = (0, job.frames());
         loop {
             match child.reply(self.recipe.silence, on) {
                 Ok(Reply::Progress { phase, step, of, preview }) => {
@@ -208,7 +268,7 @@ impl Process {
                         on.stage(&phase);
                     }
                     on.report(step.min(if of == 0 { step } else { of }), of);
-                    if let Some(preview) = preview.filter(|preview| preview.starts_with(&job.work_dir)) {
+                    if let Some(preview) = preview.filter(|preview| preview.starts_with(job.work_dir())) {
                         on.preview(&preview);
                     }
                 }
@@ -265,11 +325,11 @@ impl Process {
     }
 
     /// Whether the clip is where it was asked for.
-    fn take_clip(&self, output: &Path, job: &Job) -> Result<(), GeneratorError> {
+    fn take_clip(&self, output: &Path, job: Work<'_>) -> Result<(), GeneratorError> {
         let no_clip =
             |reason: String| GeneratorError::NoClip { generator: self.name.clone(), path: output.to_owned(), reason };
-        if output != job.out {
-            return Err(no_clip(format!("it was asked to write {}", job.out.display())));
+        if output != job.out() {
+            return Err(no_clip(format!("it was asked to write {}", job.out().display())));
         }
         match std::fs::symlink_metadata(output) {
             Err(e) => Err(no_clip(e.to_string())),
@@ -293,6 +353,8 @@ impl Generator for Process {
         let hello = self.hello()?;
         Ok(Capabilities {
             name: self.name.clone(),
+            renders: hello.renders(),
+            upscales: hello.upscales,
             grid: hello.grid(),
             rates: hello
                 .rates
@@ -321,30 +383,69 @@ impl Generator for Process {
     }
 
     fn generate(&self, job: &Job, on: &dyn Progress) -> Result<Generated, GeneratorError> {
-        let device = job.device.as_ref();
-        let started = self.ready(device, on).inspect_err(|error| {
-            if !matches!(error, GeneratorError::Cancelled { .. }) {
-                self.warm.has_died(&self.name, device);
-            }
-        });
-        let child = started?;
-        child.log_to(&job.work_dir.join(LOG));
-        on.on_cancel(child.waker());
-        let (kept, result) = self.converse(child, job, on);
-        match kept {
-            Some(child) => {
-                child.log_no_more();
-                self.warm.park(&self.name, device, child, self.recipe.idle);
-            }
-            None if !matches!(result, Err(GeneratorError::Cancelled { .. })) => self.warm.has_died(&self.name, device),
-            None => {}
+        if !self.hello()?.renders() {
+            return Err(GeneratorError::OnlyAnUpscaler { generator: self.name.clone() });
         }
-        match result {
-            Ok(()) => Ok(Generated { clip: job.out.clone(), frames: job.place.total, dims: job.dims, rate: job.rate }),
-            Err(error) => {
-                crate::render::remove(job);
-                Err(error)
-            }
+        self.make(Work::Segment(job), on)?;
+        Ok(Generated { clip: job.out.clone(), frames: job.place.total, dims: job.dims, rate: job.rate })
+    }
+
+    fn upscale(&self, job: &Upscale, on: &dyn Progress) -> Result<Upscaled, GeneratorError> {
+        if self.hello()?.upscales.is_none() {
+            return Err(GeneratorError::NotAnUpscaler { generator: self.name.clone() });
+        }
+        self.make(Work::Film(job), on)?;
+        Ok(Upscaled { clip: job.out.clone(), encoded: false })
+    }
+}
+
+fn request<'a>(
+    id: &'a str,
+    hello: &Hello,
+    model: Option<&'a str>,
+    settings: &'a Value,
+    work: Work<'a>,
+) -> Result<Request<'a>, GeneratorError> {
+    match work {
+        Work::Segment(job) => {
+            let rate = job.rate.reduced();
+            let (first_frame, last_frame) = ends_of_guide(hello, job)?;
+            Ok(Request::Generate(Box::new(Generate {
+                id,
+                guide: &job.guide,
+                mask: &job.mask,
+                first_frame,
+                last_frame,
+                references: Vec::new(),
+                prompt: &job.prompt,
+                negative_prompt: &job.negative_prompt,
+                seed: job.seed,
+                width: job.dims.width,
+                height: job.dims.height,
+                frames: job.place.total,
+                rate: [rate.num, rate.den],
+                model,
+                settings,
+                output: &job.out,
+                work_dir: &job.work_dir,
+            })))
+        }
+        Work::Film(job) => {
+            let rate = job.rate.reduced();
+            Ok(Request::Upscale(Box::new(Enlarge {
+                id,
+                video: &job.video,
+                prompt: &job.prompt,
+                seed: job.seed,
+                width: job.dims.width,
+                height: job.dims.height,
+                frames: job.frames,
+                rate: [rate.num, rate.den],
+                model,
+                settings,
+                output: &job.out,
+                work_dir: &job.work_dir,
+            })))
         }
     }
 }

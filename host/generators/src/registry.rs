@@ -3,6 +3,7 @@
 use crate::dissolve::Dissolve;
 use crate::error::GeneratorError;
 use crate::generator::Generator;
+use crate::lanczos::Lanczos;
 use crate::policy::Policy;
 #[cfg(feature = "rife")]
 use crate::rife::Rife;
@@ -26,6 +27,7 @@ impl Generators {
             #[cfg(feature = "rife")]
             (Rife::NAME.to_owned(), Arc::new(Rife)),
             (Dissolve::NAME.to_owned(), Arc::new(Dissolve)),
+            (Lanczos::NAME.to_owned(), Arc::new(Lanczos)),
         ];
         Self { known, policies: BTreeMap::new() }
     }

@@ -5,6 +5,7 @@ use crate::control::{ControlReader, kept_frames};
 use crate::error::{Control, GeneratorError};
 use crate::gap::{Emit, Fill, Gap};
 use crate::generator::{Generated, Job, Progress};
+use std::path::Path;
 use travel::Grid;
 use travel_media::{Intermediate, RgbFrame, RgbWriter};
 
@@ -113,7 +114,7 @@ impl<'a> Clip<'a> {
         if let Some(writer) = self.writer.take()
             && let Err(source) = writer.finish()
         {
-            remove(job);
+            remove(&job.out);
             return Err(GeneratorError::OutUnwritable { path: job.out.clone(), source });
         }
         Ok(Generated { clip: job.out.clone(), frames: self.written, dims: job.dims, rate: job.rate })
@@ -136,16 +137,16 @@ impl Emit for Clip<'_> {
 impl Drop for Clip<'_> {
     fn drop(&mut self) {
         if self.writer.take().is_some() {
-            remove(self.job);
+            remove(&self.job.out);
         }
     }
 }
 
 /// Removes what is at the clip's place.
-pub(crate) fn remove(job: &Job) {
-    if let Err(error) = std::fs::remove_file(&job.out)
+pub(crate) fn remove(clip: &Path) {
+    if let Err(error) = std::fs::remove_file(clip)
         && error.kind() != std::io::ErrorKind::NotFound
     {
-        tracing::warn!(clip = %job.out.display(), %error, "a half-written clip cannot be removed");
+        tracing::warn!(clip = %clip.display(), %error, "a half-written clip cannot be removed");
     }
 }

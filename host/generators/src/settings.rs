@@ -44,6 +44,9 @@ impl<'a> Settings<'a> {
             Value::Null => Ok(settings),
             Value::Object(map) => match map.keys().find(|key| !known.contains(&key.as_str())) {
                 None => Ok(settings),
+                Some(key) if known.is_empty() => {
+                    Err(settings.refusal(key, "is unknown; it takes no settings".to_owned()))
+                }
                 Some(key) => Err(settings.refusal(key, format!("is unknown; known are {}", known.join(", ")))),
             },
             other => Err(GeneratorError::BadSettings {

@@ -3,21 +3,123 @@
 
 mod clips;
 
-use clips::{Watcher, grey, job, read_clip, texture, write_clip};
+use clips::{RATE, Watcher, grey, job, middle_error, read_clip, texture, texture_at, write_clip};
 use serde_json::json;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::tempdir;
 use travel::Dims;
-use travel_generators::{Control, Generator, GeneratorError, Generators};
-use travel_media::RgbFrame;
+use travel_generators::{Control, Generator, GeneratorError, Generators, Upscale};
+use travel_media::{Encode, RgbFrame};
 
 const DIMS: Dims = Dims { width: 64, height: 48 };
 
-fn all() -> impl Iterator<Item = Arc<dyn Generator>> {
+fn embedded() -> impl Iterator<Item = Arc<dyn Generator>> {
     let generators = Generators::embedded();
     let names: Vec<String> = generators.names().map(str::to_owned).collect();
     names.into_iter().map(move |name| generators.by_name(&name).unwrap())
+}
+
+/// Those that render segments.
+fn all() -> impl Iterator<Item = Arc<dyn Generator>> {
+    embedded().filter(|generator| generator.describe().unwrap().renders)
+}
+
+/// Those that make films larger.
+fn upscalers() -> impl Iterator<Item = Arc<dyn Generator>> {
+    embedded().filter(|generator| generator.describe().unwrap().upscales.is_some())
+}
+
+/// Five frames of a moving texture, to be made twice as wide and high.
+fn film(folder: &Path) -> Upscale {
+    let video = folder.join("film.mkv");
+    write_clip(&video, &(0..5).map(|i| texture(DIMS, f64::from(i))).collect::<Vec<_>>());
+    Upscale {
+        video,
+        frames: 5,
+        dims: Dims { width: 2 * DIMS.width, height: 2 * DIMS.height },
+        rate: RATE,
+        encode: Encode { crf: 4, ..Encode::default() },
+        prompt: String::new(),
+        seed: 7,
+        settings: serde_json::Value::Null,
+        out: folder.join("larger.mp4"),
+        work_dir: folder.to_owned(),
+        device: None,
+    }
+}
+
+#[test]
+fn a_film_made_larger_shows_the_same_as_long_and_twice_as_large() {
+    for generator in upscalers() {
+        let folder = tempdir().unwrap();
+        let job = film(folder.path());
+        let watcher = Watcher::patient();
+        let made = generator.upscale(&job, &watcher).unwrap();
+        assert_eq!(watcher.done.load(Ordering::Relaxed), 5);
+        let info = travel_media::probe(&made.clip, &travel_media::Unwatched).unwrap();
+        assert_eq!((info.frames, info.dims, info.rate), (5, job.dims, RATE));
+        for (i, frame) in read_clip(&made.clip).iter().enumerate() {
+            // A pixel's middle stands at a quarter of the small ones; a tenth beside is further from the truth. What is left is
+            // colour at half the size.
+            let small = |side: f64| (side + 0.5) / 2.0 - 0.5;
+            let off = |by: f64| {
+                let truth = texture_at(job.dims, |x, y| (small(x) - i as f64 - by, small(y)));
+                middle_error(frame, &truth)
+            };
+            let (right, beside) = (off(0.0), off(0.1).min(off(-0.1)));
+            assert!(
+                right < 12.0 && right < beside,
+                "{} frame {i}: {right} {beside}",
+                generator.describe().unwrap().name
+            );
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_upscale_ends_at_once_and_leaves_no_clip() {
+    for generator in upscalers() {
+        let folder = tempdir().unwrap();
+        let job = film(folder.path());
+        let error = generator.upscale(&job, &Watcher { done: AtomicU32::new(0), cancel_at: 2 }).unwrap_err();
+        assert!(matches!(error, GeneratorError::Cancelled { done: 2, total: 5 }), "{error}");
+        assert!(!error.is_retryable() && !job.out.exists());
+    }
+}
+
+#[test]
+fn a_film_that_is_missing_or_shorter_is_refused_and_leaves_no_clip() {
+    for generator in upscalers() {
+        let folder = tempdir().unwrap();
+        let whole = film(folder.path());
+        let missing = Upscale { video: folder.path().join("nowhere.mkv"), ..whole.clone() };
+        for (job, says) in [(missing, "does not exist"), (Upscale { frames: 9, ..whole }, "5 frames")] {
+            let error = generator.upscale(&job, &Watcher::patient()).unwrap_err();
+            let reason = std::error::Error::source(&error).unwrap().to_string();
+            assert!(reason.contains(says) && !error.is_retryable() && !job.out.exists(), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn each_says_no_to_what_it_does_not_say_it_can() {
+    for generator in embedded() {
+        let folder = tempdir().unwrap();
+        let able = generator.describe().unwrap();
+        if able.upscales.is_none() {
+            let error = generator.upscale(&film(folder.path()), &Watcher::patient()).unwrap_err();
+            assert!(matches!(error, GeneratorError::NotAnUpscaler { .. }), "{error}");
+        }
+        if !able.renders {
+            let job = job(folder.path(), &[still(0.0), None, still(2.0)]);
+            let error = generator.generate(&job, &Watcher::patient()).unwrap_err();
+            assert!(matches!(error, GeneratorError::OnlyAnUpscaler { .. }), "{error}");
+            let error = generator.check_settings(&json!({"strength": 1})).unwrap_err();
+            assert!(error.to_string().contains("takes no settings"), "{error}");
+        }
+    }
 }
 
 fn still(shift: f64) -> Option<RgbFrame> {

@@ -68,6 +68,8 @@ for line in sys.stdin:
             hello["settings_schema"] = {"properties": {"tiles": {"type": "integer"}}, "additionalProperties": False}
         if FAULT == "reads-nothing":
             hello["inputs"] = ["prompt"]
+        if FAULT == "returns-a-small-film":
+            hello.update(inputs=[], upscales=2)
         say(**hello)
     elif kind == "load":
         say(type="loaded")
@@ -75,6 +77,9 @@ for line in sys.stdin:
         say(type="unloaded")
     elif kind == "bye":
         break
+    elif kind == "upscale":
+        shutil.copy(request["video"], request["output"])
+        say(type="done", id=request["id"], output=request["output"])
     elif kind == "generate":
         job, out = request["id"], request["output"]
         if not os.path.exists(request["guide"]):

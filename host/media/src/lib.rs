@@ -49,7 +49,7 @@ pub use reader::RgbReader;
 pub use settings::{Codec, Encode, Intermediate, Preset};
 pub use sheet::contact_sheet;
 pub use still::load_still;
-pub use stitch::stitch;
+pub use stitch::{encode_film, stitch};
 pub use survey::{Known, Survey, survey};
 pub use watch::{Unwatched, Watch};
 pub use writer::RgbWriter;

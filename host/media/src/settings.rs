@@ -60,7 +60,7 @@ impl Preset {
 pub struct Encode {
     /// Which encoder.
     pub codec: Codec,
-    /// Constant rate factor, 0 (lossless at 8 bits of H.264) to 51.
+    /// Constant rate factor, 0 (lossless with H.264) to 51.
     pub crf: u8,
     /// Search effort.
     pub preset: Preset,
@@ -73,6 +73,14 @@ pub struct Encode {
 impl Default for Encode {
     fn default() -> Self {
         Self { codec: Codec::H264, crf: 17, preset: Preset::Medium, ten_bit: false, threads: 2 }
+    }
+}
+
+impl Encode {
+    /// What a film is stored as that is encoded once more: every sample stays, of this depth.
+    #[must_use]
+    pub fn lossless(ten_bit: bool) -> Self {
+        Self { codec: Codec::H264, crf: 0, preset: Preset::Ultrafast, ten_bit, ..Self::default() }
     }
 }
 

@@ -8,7 +8,7 @@ mod composer;
 
 use crate::error::MediaError;
 use crate::film::depth::Depth;
-use crate::medium::MediaSet;
+use crate::medium::{MediaSet, Source};
 use crate::output::{Output, Recipe};
 use crate::probe::ClipInfo;
 use crate::settings::{Codec, Encode};
@@ -16,8 +16,8 @@ use crate::watch::{Watch, step};
 use composer::compose;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
-use travel::crossfade::{Plan, Request};
-use travel::{Dims, Rate};
+use travel::crossfade::{Copy, Plan, Request, Step};
+use travel::{Dims, MediumId, MediumInfo, MediumKind, Rate, Span};
 
 /// Frames that composing may run ahead of the encoder: enough to bridge a join, when two decoders open and two clips are
 /// decoded for one frame of film.
@@ -75,6 +75,28 @@ pub fn stitch(
     Ok(ClipInfo { dims: canvas, frames, rate: rate.reduced(), constant_rate: true, lossless_rgb: false })
 }
 
+/// One clip as a film, of another size if need be (`cover`, Lanczos): what [`stitch()`] does with a single clip.
+///
+/// # Errors
+/// Those of [`stitch()`].
+pub fn encode_film(
+    clip: &Path,
+    frames: u32,
+    canvas: Dims,
+    rate: Rate,
+    encode: &Encode,
+    out: &Path,
+    on: &dyn Watch,
+) -> Result<ClipInfo, MediaError> {
+    let id = MediumId(0);
+    let info = MediumInfo { id, kind: MediumKind::Clip, dims: canvas, frames, rate };
+    let request = Request { clips: vec![info], joins: Vec::new(), rate, params: "{}".to_owned() };
+    let whole = Copy { clip: id, at: Span::new(0, frames), tone: None };
+    let plan = Plan { steps: vec![Step::Copy(whole)], extras: Vec::new() };
+    let media = MediaSet::from_iter([(id, Source::Clip(clip.to_owned()))]);
+    stitch(&plan, &request, &media, canvas, rate, encode, out, on)
+}
+
 /// On AVX-512 x264's macroblock tree (build 164, `mbtree_propagate_list`) reads beyond the end of its rows unless a
 /// picture's width is a multiple of 128, and what lies there gets into the film's bytes. Its AVX2 form does not, and takes
 /// about 5 % longer.
@@ -88,7 +110,9 @@ fn reads_stray_memory(width: u32) -> bool {
 }
 
 fn recipe(encode: &Encode, depth: Depth, dims: Dims, rate: Rate) -> Recipe {
-    let mut options = vec![("preset", encode.preset.name().to_owned()), ("crf", encode.crf.to_string())];
+    // At 10 bits x264's crf 0 is not lossless; its qp 0 always is.
+    let quality = if encode.codec == Codec::H264 && encode.crf == 0 { "qp" } else { "crf" };
+    let mut options = vec![("preset", encode.preset.name().to_owned()), (quality, encode.crf.to_string())];
     if encode.codec == Codec::H264 && reads_stray_memory(dims.width) {
         options.push(("x264-params", "asm=AVX2".to_owned()));
     }

@@ -81,6 +81,15 @@ fn list(global: &Global, generators: &Generators) -> Result<u8, Diagnostic> {
 }
 
 fn lengths(able: &Capabilities) -> String {
+    let larger = able.upscales.map(|most| format!("films up to {most} times as large"));
+    match (able.renders, larger) {
+        (true, None) => segments(able),
+        (true, Some(larger)) => format!("{}; {larger}", segments(able)),
+        (false, larger) => larger.unwrap_or_default(),
+    }
+}
+
+fn segments(able: &Capabilities) -> String {
     let grid = able.grid;
     let frames = match (grid.step, grid.offset) {
         (1, _) => format!("{}…{} frames", grid.min, grid.max),
@@ -91,7 +100,7 @@ fn lengths(able: &Capabilities) -> String {
 
 fn summary(able: &Capabilities) -> Value {
     json!({
-        "name": able.name, "version": able.version, "pool": able.pool, "grid": able.grid, "rates": able.rates,
+        "name": able.name, "version": able.version, "pool": able.pool, "renders": able.renders, "upscales": able.upscales, "grid": able.grid, "rates": able.rates,
         "models": able.models, "reads_guide": able.wants_guide, "reads_prompts": able.reads_prompts,
         "settings_schema": able.settings_schema, "notice": able.notice,
     })

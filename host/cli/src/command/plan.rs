@@ -20,7 +20,7 @@ pub fn plan(global: &Global, args: &PlanCommand) -> Result<u8, Diagnostic> {
     if global.json {
         let images: Vec<&Path> = prepared.stills().collect();
         return print_json(&json!({
-            "canvas": prepared.canvas(), "images": images, "timeline": plan.timeline, "notes": plan.notes,
+            "canvas": prepared.canvas(), "upscale": prepared.upscale(), "images": images, "timeline": plan.timeline, "notes": plan.notes,
         }));
     }
     print(&picture(&prepared))
@@ -42,6 +42,9 @@ fn picture(prepared: &Prepared) -> String {
         line.rate,
         prepared.canvas()
     );
+    if let Some(upscale) = prepared.upscale() {
+        text.push_str(&format!("it is made {} by {}\n", upscale.dims, upscale.generator));
+    }
     if line.continued > 0 {
         text.push_str(&format!("it begins with {} frames of the continued video\n", line.continued));
     }

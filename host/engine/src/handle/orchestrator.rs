@@ -4,7 +4,9 @@ use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
 use crate::planning::{PlanInput, plan};
 use crate::submit::check_output;
-use crate::task::{POOL_ENCODE, Previous, SEGMENT, STITCH, SegmentInput, StitchClip, StitchInput, slot};
+use crate::task::{
+    POOL_ENCODE, Previous, SEGMENT, STITCH, SegmentInput, StitchClip, StitchInput, UPSCALE, UpscaleInput, slot,
+};
 use std::time::Duration;
 use travel::orchestrate::{Graph, Node, Task};
 use travel::{Role, Segment, Source};
@@ -77,12 +79,34 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
         }
         emitted.push(task);
     }
+    if let Some(wish) = &spec.upscale {
+        let stitch = graph.nodes.iter().find(|node| matches!(node.task, Task::Stitch(_)));
+        let stitch = stitch.map(|node| node.key.clone()).ok_or_else(|| missing("node for", "the stitch"))?;
+        let upscaler = job.shop.generators.by_name(&wish.generator)?;
+        let key = free_key(graph);
+        let mut task =
+            NewTask::new(key, UPSCALE, upscaler.describe()?.pool, to_json(&UpscaleInput { stitch: stitch.clone() })?);
+        task = task.after(stitch);
+        task.priority = USUAL_PRIORITY;
+        task.affinity = Some(upscaler.affinity());
+        task.deadline = spec.attempt_deadline_s.map(Duration::from_secs);
+        emitted.push(task);
+    }
     let output = serde_json::json!({
         "timeline": to_json(&planned.timeline)?,
         "notes": planned.notes,
         "phases_ms": job.control.phases_ms(),
     });
     Ok(Done { output, emitted, ..Done::default() })
+}
+
+/// A key for the host's own node, which no node of the plugin's bears.
+fn free_key(graph: &Graph) -> String {
+    let mut key = "upscale".to_owned();
+    while graph.nodes.iter().any(|node| node.key == key) {
+        key.push('.');
+    }
+    key
 }
 
 fn node_at(graph: &Graph, index: u32) -> Result<&Node, EngineError> {

@@ -2,7 +2,6 @@
 
 use super::verify::Wanted;
 use super::{Done, Job, missing, to_json};
-use crate::circuit;
 use crate::course::Course;
 use crate::error::EngineError;
 use crate::guide_request::{Film, guide_request, previous_id};
@@ -11,11 +10,10 @@ use crate::spec::Post;
 use crate::submit::slot_artifact;
 use crate::task::{KnownFrames, Previous, SegmentInput, SegmentOutput, parse, slot};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 use travel::guide::Request;
 use travel::{Dims, Grid, MediumKind, Role, Segment};
+use travel_generators::Job as GeneratorJob;
 use travel_generators::process::LOG;
-use travel_generators::{Job as GeneratorJob, Policy};
 use travel_media::{MediaSet, Paste, Source};
 use travel_queue::NewEvent;
 
@@ -28,7 +26,7 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let course = Course::of(job.claimed)?;
     let name = course.generator(spec);
     let policy = job.shop.generators.policy(name);
-    admit(job, name, &policy)?;
+    job.admit(name, &policy)?;
     let generator = job.shop.generators.by_name(name)?;
     let settings = course.settings(&segment.leg.settings, &policy.out_of_memory)?;
     if course != Course::default() {
@@ -50,7 +48,7 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.await_place();
     job.go_on()?;
     // Others may have failed while this one waited for its place.
-    admit(job, name, &policy)?;
+    job.admit(name, &policy)?;
     job.control.phase("generate", u64::from(total));
     let generated = generator.generate(
         &GeneratorJob {
@@ -69,7 +67,7 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         },
         control,
     );
-    keep_log(job, &scratch.path(LOG));
+    job.keep_log(&scratch.path(LOG));
     let generated = generated?;
 
     job.control.leave_place();
@@ -125,26 +123,6 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         phases_ms,
     };
     Ok(Done { output: to_json(&output)?, made, events, ..Done::default() })
-}
-
-/// Whether the generator is given tasks at present.
-fn admit(job: &Job<'_>, generator: &str, policy: &Policy) -> Result<(), EngineError> {
-    let (admitted, change) = job.shop.circuits.admit(generator, &policy.circuit, job.claimed.task, Instant::now());
-    if let Some(state) = change {
-        circuit::tell(job.control.observer(), generator.to_owned(), state, None);
-    }
-    admitted.map_err(|wait| EngineError::CircuitOpen { generator: generator.to_owned(), wait })
-}
-
-/// Stores what the generator said on standard error, if it said anything; a log that cannot be stored is no reason to fail.
-fn keep_log(job: &Job<'_>, log: &Path) {
-    if std::fs::metadata(log).map_or(0, |file| file.len()) == 0 {
-        return;
-    }
-    match job.shop.artifacts.put(log) {
-        Ok(stored) => job.control.keep(slot_artifact(&slot::log(job.claimed.token), stored, "text")),
-        Err(error) => tracing::warn!(task = job.claimed.name, %error, "the generator's log is not kept"),
-    }
 }
 
 /// What the guide is composed from, and where its media lie.

@@ -1,15 +1,14 @@
-//! `travel_stitch`: all clips → edit list → one encode → decoded and counted → stored → placed in the output folder.
+//! `travel_stitch`: all clips → edit list → one encode → the film, or what another task makes the film of.
 
+use super::deliver::{deliver, verified};
 use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
-use crate::limits::SHEET;
-use crate::submit::{check_free, slot_artifact};
-use crate::task::{FilmOutput, StitchInput, parse, slot};
+use crate::submit::slot_artifact;
+use crate::task::{JoinedOutput, StitchInput, parse, slot};
 use std::path::PathBuf;
 use travel::crossfade::Request;
 use travel::{Dims, MediumId, MediumInfo, MediumKind, Role};
-use travel_artifacts::Stored;
-use travel_media::{ClipSource, MediaSet, Source};
+use travel_media::{ClipSource, Encode, MediaSet, Source};
 
 pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.phase("measure", 0);
@@ -40,45 +39,18 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.phase("stitch", u64::from(want));
     let media: MediaSet =
         (0u32..).zip(&clips).map(|(i, clip)| (MediumId(i), Source::Clip(clip.path.clone()))).collect();
-    travel_media::stitch(&plan, &request, &media, spec.canvas, spec.rate, &spec.encode, &film, control)?;
-
-    job.control.phase("verify", u64::from(want));
-    let info = travel_media::probe(&film, control)?;
-    if info.frames != want {
-        return Err(EngineError::WrongFilm { got: info.frames, want });
+    // What is encoded once more loses nothing here.
+    let encode = if spec.upscale.is_some() { Encode::lossless(spec.encode.ten_bit) } else { spec.encode };
+    travel_media::stitch(&plan, &request, &media, spec.canvas, spec.rate, &encode, &film, control)?;
+    if spec.upscale.is_none() {
+        return deliver(job, &scratch, &film, want);
     }
-    let sheet = scratch.path("sheet.png");
-    if spec.output.contact_sheet.is_some() {
-        job.control.phase("contact-sheet", 0);
-        let (columns, rows, width) = SHEET;
-        travel_media::contact_sheet(&film, columns, rows, width, &sheet, control)?;
-    }
-    job.go_on()?;
 
+    let info = verified(job, &film, want)?;
     job.control.phase("store", 0);
-    let film = job.shop.artifacts.put(&film)?;
-    let mut made = vec![slot_artifact(slot::FILM, film, "video/mp4")];
-    let film_path = job.shop.output_path(&spec.output.film);
-    place(job, film, &film_path)?;
-    let sheet_path = spec.output.contact_sheet.as_ref().map(|path| job.shop.output_path(path));
-    if let Some(path) = &sheet_path {
-        let sheet = job.shop.artifacts.put(&sheet)?;
-        place(job, sheet, path)?;
-        made.push(slot_artifact(slot::SHEET, sheet, "image/png"));
-    }
-    let output = FilmOutput {
-        film: film_path,
-        contact_sheet: sheet_path,
-        hash: film.hash,
-        bytes: film.bytes,
-        frames: info.frames,
-        dims: info.dims,
-        rate: spec.rate,
-        seconds: spec.rate.seconds(info.frames),
-        phases_ms: job.control.phases_ms(),
-    };
-    let output = to_json(&output)?;
-    Ok(Done { output: output.clone(), made, run_output: Some(output), ..Done::default() })
+    let made = vec![slot_artifact(slot::JOINED, job.shop.artifacts.put(&film)?, "video/mp4")];
+    let output = JoinedOutput { frames: info.frames, dims: info.dims, phases_ms: job.control.phases_ms() };
+    Ok(Done { output: to_json(&output)?, made, ..Done::default() })
 }
 
 /// A clip in film order.
@@ -101,18 +73,4 @@ fn clips(job: &Job<'_>, input: &StitchInput) -> Result<Vec<Clip>, EngineError> {
         clips.push(Clip { path, dims: job.spec.canvas, frames: clip.total, overlap: clip.overlap });
     }
     Ok(clips)
-}
-
-/// Puts a stored file where the user wants it. A file of other content is only replaced when the user said so; the same
-/// content is there already when an earlier attempt died between placing and finishing.
-fn place(job: &Job<'_>, stored: Stored, to: &std::path::Path) -> Result<(), EngineError> {
-    if to.is_file() && std::fs::read(to).is_ok_and(|bytes| travel_artifacts::Hash::of(&bytes) == stored.hash) {
-        return Ok(());
-    }
-    check_free(to, &job.spec.output)?;
-    if let Some(folder) = to.parent() {
-        std::fs::create_dir_all(folder)
-            .map_err(|e| EngineError::OutputFolder { folder: folder.to_owned(), reason: e.to_string() })?;
-    }
-    Ok(job.shop.artifacts.export(stored.hash, to)?)
 }

@@ -6,16 +6,16 @@
 use super::child::{Child, Trouble};
 use super::protocol::{Class, Hello, Input, Reply, Request};
 use super::recipe::Recipe;
-use super::{LOG, Patient, Process, Warm};
+use super::{LOG, Patient, Process, Warm, Work};
 use crate::error::GeneratorError;
-use crate::generator::{Device, Generator as _, Job, Progress};
+use crate::generator::{Device, Generator as _, Job, Progress, Upscale};
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use travel::{Dims, Place, Rate};
-use travel_media::{Intermediate, RgbFrame, RgbWriter, Unwatched, probe};
+use travel_media::{Encode, Intermediate, RgbFrame, RgbWriter, Unwatched, probe};
 
 /// What a step has shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -84,16 +84,23 @@ pub fn check(
     tell("it answers hello before it loads anything", Verdict::Holds);
     tell("it takes the settings that it is given, by its own schema", of(generator.check_settings(settings)));
     let job = job(&hello, settings, device, folder)?;
+    let film = film(&hello, &job);
+    // One that does both is tried with segments, and with one film.
+    let work = if hello.renders() { Work::Segment(&job) } else { Work::Film(&film) };
 
     let watcher = Watcher { reports: AtomicU32::new(0), cancels: false };
-    tell("it renders a clip of the length, size and rate that it was asked for", rendered(&generator, &job, &watcher));
+    tell("it renders a clip of the length, size and rate that it was asked for", rendered(&generator, work, &watcher));
     let reports = match watcher.reports.into_inner() {
         0 => Verdict::Warning("none came; a job that takes longer than its silence would be ended".to_owned()),
         _ => Verdict::Holds,
     };
     tell("it reports progress", reports);
     let watcher = Watcher { reports: AtomicU32::new(0), cancels: false };
-    tell("it renders a second clip without a new start", rendered(&generator, &job, &watcher));
+    tell("it renders a second clip without a new start", rendered(&generator, work, &watcher));
+    if hello.renders() && hello.upscales.is_some() {
+        let made = rendered(&generator, Work::Film(&film), &Patient);
+        tell("it makes a film as large as it was asked for, and no longer or shorter", made);
+    }
     drop(generator);
 
     let mut child = match Child::start("the generator", recipe, device, &Patient) {
@@ -105,12 +112,15 @@ pub fn check(
     };
     child.log_to(&folder.join(LOG));
     let generator = Process::new("the generator", recipe.clone(), Warm::default());
-    let missing = Job { guide: folder.join("missing.mkv"), mask: folder.join("missing.mkv"), ..job.clone() };
+    let nowhere = folder.join("missing.mkv");
+    let missing = Job { guide: nowhere.clone(), mask: nowhere.clone(), ..job.clone() };
+    let missing_film = Upscale { video: nowhere, ..film.clone() };
     let rule = "it refuses a job whose clips are missing as invalid, and goes on";
-    if !hello.reads(Input::Guide) {
+    if hello.renders() && !hello.reads(Input::Guide) {
         tell(rule, Verdict::Skipped("it reads no guide".to_owned()));
     } else {
-        let (kept, result) = generator.converse(child, &missing, &Patient);
+        let missing = if hello.renders() { Work::Segment(&missing) } else { Work::Film(&missing_film) };
+        let (kept, result) = generator.converse(child, missing, &Patient);
         let verdict = match (&kept, result) {
             (Some(_), Err(GeneratorError::Refused { .. })) => Verdict::Holds,
             (_, Ok(())) => Verdict::Broken("it says that the clip is done".to_owned()),
@@ -122,7 +132,7 @@ pub fn check(
     }
 
     let watcher = Watcher { reports: AtomicU32::new(0), cancels: true };
-    let (kept, result) = generator.converse(child, &job, &watcher);
+    let (kept, result) = generator.converse(child, work, &watcher);
     let rule = "it stops a job that is cancelled, within its grace, and goes on";
     let Some(mut child) = kept else {
         tell(rule, Verdict::Broken(result.err().map_or_else(String::new, |e| with_cause(&e))));
@@ -187,15 +197,34 @@ fn words(trouble: &Trouble) -> String {
     }
 }
 
-fn rendered(generator: &Process, job: &Job, on: &dyn Progress) -> Verdict {
-    if let Err(e) = generator.generate(job, on) {
+/// The job's clip, made as large as the generator can, at most twice as wide and high.
+fn film(hello: &Hello, job: &Job) -> Upscale {
+    let times = hello.upscales.unwrap_or(1.0).min(2.0);
+    let side = |pixels: u32| ((f64::from(pixels) * times / 2.0).floor() * 2.0) as u32;
+    Upscale {
+        video: job.guide.clone(),
+        frames: job.place.total,
+        dims: Dims { width: side(job.dims.width), height: side(job.dims.height) },
+        rate: job.rate,
+        encode: Encode::default(),
+        prompt: job.prompt.clone(),
+        seed: job.seed,
+        settings: job.settings.clone(),
+        out: job.out.clone(),
+        work_dir: job.work_dir.clone(),
+        device: job.device.clone(),
+    }
+}
+
+fn rendered(generator: &Process, work: Work<'_>, on: &dyn Progress) -> Verdict {
+    if let Err(e) = generator.make(work, on) {
         return Verdict::Broken(with_cause(&e));
     }
-    match probe(&job.out, &Unwatched) {
+    match probe(work.out(), &Unwatched) {
         Err(e) => Verdict::Broken(format!("its clip cannot be read: {e}")),
         Ok(clip) => {
             let got = (clip.frames, clip.dims, clip.rate.reduced());
-            let want = (job.place.total, job.dims, job.rate.reduced());
+            let want = (work.frames(), work.dims(), work.rate().reduced());
             let say = |(frames, dims, rate): (u32, Dims, Rate)| format!("{frames} frames of {dims} at {rate} a second");
             if got == want {
                 Verdict::Holds

@@ -20,6 +20,8 @@ pub(crate) enum Request<'a> {
     Load { model: &'a str },
     /// Render a segment.
     Generate(Box<Generate<'a>>),
+    /// Make a film larger.
+    Upscale(Box<Enlarge<'a>>),
     /// Stop that job.
     Cancel { id: &'a str },
     /// Give the device's memory back.
@@ -39,6 +41,23 @@ pub(crate) struct Generate<'a> {
     pub(crate) references: Vec<PathBuf>,
     pub(crate) prompt: &'a str,
     pub(crate) negative_prompt: &'a str,
+    pub(crate) seed: u64,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) frames: u32,
+    pub(crate) rate: [u32; 2],
+    pub(crate) model: Option<&'a str>,
+    pub(crate) settings: &'a Value,
+    pub(crate) output: &'a Path,
+    pub(crate) work_dir: &'a Path,
+}
+
+/// One film to make larger; all paths are absolute.
+#[derive(Debug, Serialize)]
+pub(crate) struct Enlarge<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) video: &'a Path,
+    pub(crate) prompt: &'a str,
     pub(crate) seed: u64,
     pub(crate) width: u32,
     pub(crate) height: u32,
@@ -112,8 +131,12 @@ pub(crate) struct Hello {
     /// Rates that it renders, `[num, den]`; any when missing.
     #[serde(default)]
     pub(crate) rates: Option<Vec<[u32; 2]>>,
-    /// What it reads of a job.
+    /// What it reads of a segment's job; nothing for one that only makes films larger.
+    #[serde(default)]
     pub(crate) inputs: Vec<Input>,
+    /// Up to how many times as wide and high it makes films; it makes none larger when missing.
+    #[serde(default)]
+    pub(crate) upscales: Option<f64>,
     /// Models that `load` accepts, the default first.
     #[serde(default)]
     pub(crate) models: Vec<String>,
@@ -209,7 +232,12 @@ impl Hello {
         if let Some(fault) = self.grid.fault() {
             return Some(fault);
         }
-        if !self.inputs.iter().any(|input| matches!(input, Input::Guide | Input::FirstFrame)) {
+        if let Some(most) = self.upscales
+            && !(most.is_finite() && most > 1.0)
+        {
+            return Some(format!("its upscales is {most}; the most times that it makes a film larger is above 1"));
+        }
+        if !self.renders() && self.upscales.is_none() {
             return Some("it reads neither `guide` nor `first_frame`, and so could not know where to begin".to_owned());
         }
         if self.rates.as_ref().is_some_and(|rates| rates.is_empty() || rates.iter().any(|[n, d]| *n == 0 || *d == 0)) {
@@ -220,6 +248,11 @@ impl Hello {
 
     pub(crate) fn reads(&self, input: Input) -> bool {
         self.inputs.contains(&input)
+    }
+
+    /// Whether it renders segments.
+    pub(crate) fn renders(&self) -> bool {
+        self.reads(Input::Guide) || self.reads(Input::FirstFrame)
     }
 
     pub(crate) fn grid(&self) -> Grid {

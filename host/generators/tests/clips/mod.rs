@@ -19,8 +19,13 @@ fn texel(x: f64, y: f64, channel: u32) -> f64 {
 
 /// The texture, moved right by `shift` pixels.
 pub(crate) fn texture(dims: Dims, shift: f64) -> RgbFrame {
-    let place = |i: u32| (f64::from(i / 3 % dims.width) - shift, f64::from(i / 3 / dims.width), i % 3);
-    let data = (0..dims.pixels() as u32 * 3).map(place).map(|(x, y, channel)| texel(x, y, channel) as u8).collect();
+    texture_at(dims, |x, y| (x - shift, y))
+}
+
+/// The texture, each pixel from where `from` says.
+pub(crate) fn texture_at(dims: Dims, from: impl Fn(f64, f64) -> (f64, f64)) -> RgbFrame {
+    let place = |i: u32| (from(f64::from(i / 3 % dims.width), f64::from(i / 3 / dims.width)), i % 3);
+    let data = (0..dims.pixels() as u32 * 3).map(place).map(|((x, y), channel)| texel(x, y, channel) as u8).collect();
     RgbFrame { dims, data }
 }
 

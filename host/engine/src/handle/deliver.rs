@@ -1,0 +1,72 @@
+//! The end of every film: decoded and counted → stored → placed in the output folder.
+
+use super::{Done, Job, to_json};
+use crate::error::EngineError;
+use crate::limits::SHEET;
+use crate::submit::{check_free, slot_artifact};
+use crate::task::{FilmOutput, slot};
+use std::path::Path;
+use travel_artifacts::{Scratch, Stored};
+use travel_media::ClipInfo;
+
+/// Hands over an encoded film of `want` frames: what the run's last task leaves behind.
+pub(super) fn deliver(job: &Job<'_>, scratch: &Scratch, film: &Path, want: u32) -> Result<Done, EngineError> {
+    let spec = &job.spec;
+    let info = verified(job, film, want)?;
+    let sheet = scratch.path("sheet.png");
+    if spec.output.contact_sheet.is_some() {
+        job.control.phase("contact-sheet", 0);
+        let (columns, rows, width) = SHEET;
+        travel_media::contact_sheet(film, columns, rows, width, &sheet, job.control.as_ref())?;
+    }
+    job.go_on()?;
+
+    job.control.phase("store", 0);
+    let film = job.shop.artifacts.put(film)?;
+    let mut made = vec![slot_artifact(slot::FILM, film, "video/mp4")];
+    let film_path = job.shop.output_path(&spec.output.film);
+    place(job, film, &film_path)?;
+    let sheet_path = spec.output.contact_sheet.as_ref().map(|path| job.shop.output_path(path));
+    if let Some(path) = &sheet_path {
+        let sheet = job.shop.artifacts.put(&sheet)?;
+        place(job, sheet, path)?;
+        made.push(slot_artifact(slot::SHEET, sheet, "image/png"));
+    }
+    let output = FilmOutput {
+        film: film_path,
+        contact_sheet: sheet_path,
+        hash: film.hash,
+        bytes: film.bytes,
+        frames: info.frames,
+        dims: info.dims,
+        rate: spec.rate,
+        seconds: spec.rate.seconds(info.frames),
+        phases_ms: job.control.phases_ms(),
+    };
+    let output = to_json(&output)?;
+    Ok(Done { output: output.clone(), made, run_output: Some(output), ..Done::default() })
+}
+
+/// Decodes and counts a film.
+pub(super) fn verified(job: &Job<'_>, film: &Path, want: u32) -> Result<ClipInfo, EngineError> {
+    job.control.phase("verify", u64::from(want));
+    let info = travel_media::probe(film, job.control.as_ref())?;
+    if info.frames != want {
+        return Err(EngineError::WrongFilm { got: info.frames, want });
+    }
+    Ok(info)
+}
+
+/// Puts a stored file where the user wants it. A file of other content is only replaced when the user said so; the same
+/// content is there already when an earlier attempt died between placing and finishing.
+fn place(job: &Job<'_>, stored: Stored, to: &std::path::Path) -> Result<(), EngineError> {
+    if to.is_file() && std::fs::read(to).is_ok_and(|bytes| travel_artifacts::Hash::of(&bytes) == stored.hash) {
+        return Ok(());
+    }
+    check_free(to, &job.spec.output)?;
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder)
+            .map_err(|e| EngineError::OutputFolder { folder: folder.to_owned(), reason: e.to_string() })?;
+    }
+    Ok(job.shop.artifacts.export(stored.hash, to)?)
+}

@@ -1,0 +1,65 @@
+//! `travel_upscale`: the joined clips → a generator that makes films larger → the one lossy encode → the film.
+//!
+//! A generator that encodes the film itself, as asked, saves a pass; whatever others return is decoded, held against what was
+//! asked for, and encoded here.
+
+use super::deliver::deliver;
+use super::{Done, Job, missing};
+use crate::error::EngineError;
+use crate::limits::{UPSCALE_PROMPT, UPSCALE_SEED_OFFSET};
+use crate::task::{JoinedOutput, UpscaleInput, parse, slot};
+use travel::{Dims, Rate};
+use travel_generators::Upscale;
+use travel_generators::process::LOG;
+
+pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
+    let input: UpscaleInput = parse("upscale", &job.claimed.input).map_err(EngineError::Stored)?;
+    let spec = &job.spec;
+    let wish = spec.upscale.as_ref().ok_or_else(|| missing("size for", "the upscaled film"))?;
+    let name = wish.generator.as_str();
+    job.admit(name, &job.shop.generators.policy(name))?;
+    let generator = job.shop.generators.by_name(name)?;
+    let stitch = job.claimed.parents.iter().find(|parent| parent.name == input.stitch);
+    let joined = stitch.and_then(|stitch| stitch.output.as_ref()).ok_or_else(|| missing("output of", &input.stitch))?;
+    let joined: JoinedOutput = parse("stitch's output", joined).map_err(EngineError::Stored)?;
+    let video = job.made_by(&input.stitch, slot::JOINED)?;
+
+    let scratch = job.shop.artifacts.task_scratch(job.claimed.task)?;
+    job.control.phase("upscale", u64::from(joined.frames));
+    let work = Upscale {
+        video,
+        frames: joined.frames,
+        dims: wish.dims,
+        rate: spec.rate,
+        encode: spec.encode,
+        prompt: UPSCALE_PROMPT.to_owned(),
+        seed: spec.wishes.seed.wrapping_add(UPSCALE_SEED_OFFSET),
+        settings: wish.settings.clone(),
+        out: scratch.path("larger.mp4"),
+        work_dir: scratch.folder().to_owned(),
+        device: job.control.device().cloned(),
+    };
+    let made = generator.upscale(&work, job.control.as_ref());
+    job.keep_log(&scratch.path(LOG));
+    let made = made?;
+    job.control.leave_place();
+    if made.encoded {
+        return deliver(job, &scratch, &made.clip, joined.frames);
+    }
+
+    job.control.phase("verify", u64::from(joined.frames));
+    let info = travel_media::probe(&made.clip, job.control.as_ref()).map_err(|source| match source.is_bad_input() {
+        true => EngineError::SpoiltClip { generator: name.to_owned(), source },
+        false => source.into(),
+    })?;
+    let (got, want) = ((info.frames, info.dims, info.rate.reduced()), (work.frames, work.dims, work.rate.reduced()));
+    if got != want {
+        let say = |(frames, dims, rate): (u32, Dims, Rate)| format!("{frames} frames of {dims} at {rate} a second");
+        return Err(EngineError::WrongClip { generator: name.to_owned(), got: say(got), want: say(want) });
+    }
+    let film = scratch.path("film.mp4");
+    job.control.phase("encode", u64::from(work.frames));
+    let (frames, control) = (work.frames, job.control.as_ref());
+    travel_media::encode_film(&made.clip, frames, work.dims, work.rate, &spec.encode, &film, control)?;
+    deliver(job, &scratch, &film, frames)
+}
