@@ -209,6 +209,10 @@ fn a_database_that_cannot_be_used_says_why() {
         assert_eq!(desk.names(), before);
     }
 
+    std::fs::create_dir(desk.path("folder.db")).unwrap();
+    desk.refused(&["queue", "doctor", "--db", "folder.db"], 1, "queue_not_a_database");
+    desk.refused(&quick("travel", &pictures, &["--db", "folder.db"]), 1, "queue_not_a_database");
+
     desk.json(&quick("travel", &pictures, &["--name", "trip"]));
     let bytes = std::fs::read(desk.path("travel-host.db")).unwrap();
     assert!(bytes.len() > 8192);
@@ -226,6 +230,26 @@ fn a_database_that_cannot_be_used_says_why() {
     std::fs::write(desk.path("newer.db"), newer).unwrap();
     let text = desk.refused(&["runs", "list", "--db", "newer.db"], 1, "queue_too_new");
     assert!(text.contains("999"), "{text}");
+}
+
+#[test]
+fn a_film_that_another_run_is_going_to_write_is_refused_before_anything_is_rendered() {
+    fn trip<'a>(pictures: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+        quick("travel", pictures, &[&["--name", "trip", "--output-dir", "out"], more].concat())
+    }
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    desk.json(&trip(&pictures, &["--idempotency-key", "k"]));
+    let text = leaves_nothing(&desk, &trip(&pictures, &[]), "output_taken");
+    assert!(text.contains("run 1 ") && text.contains("out/trip.mp4"), "{text}");
+    desk.refused(&quick("render", &pictures, &["-o", "out/trip.mp4"]), 2, "output_taken");
+    assert_eq!(desk.json(&trip(&pictures, &["--idempotency-key", "k"]))["created"], false);
+    desk.json(&trip(&pictures, &["--overwrite"]));
+    desk.json(&quick("travel", &pictures, &["--name", "trip", "--output-dir", "other"]));
+    for run in ["1", "2"] {
+        desk.ok(&["runs", "cancel", run]);
+    }
+    desk.json(&trip(&pictures, &[]));
 }
 
 #[test]

@@ -96,6 +96,14 @@ pub enum EngineError {
     /// The film's file is there already.
     #[error("{} exists already", .0.display())]
     OutputExists(PathBuf),
+    /// Another run is going to write the film's file.
+    #[error("run {run} is going to write {} too", film.display())]
+    OutputTaken {
+        /// The file.
+        film: PathBuf,
+        /// The other run.
+        run: travel_queue::RunId,
+    },
     /// The output folder cannot be written.
     #[error("the output folder {} cannot be written: {reason}", folder.display())]
     OutputFolder {
@@ -212,6 +220,7 @@ impl EngineError {
             Self::NoUpscaler { .. } | Self::UpscaleFactor { .. } => "bad_upscale",
             Self::NotAFile(_) => "not_a_file",
             Self::OutputExists(_) => "output_exists",
+            Self::OutputTaken { .. } => "output_taken",
             Self::OutputFolder { .. } => "output_folder",
             Self::StoredPlan(_) | Self::Stored(_) => "stored_record",
             Self::WrongClip { .. } => "wrong_clip",
@@ -235,6 +244,9 @@ impl EngineError {
             Self::OutputExists(_) => {
                 "move that file away, choose another name with -o or --name, or pass --overwrite".to_owned()
             }
+            Self::OutputTaken { run, .. } => format!(
+                "choose another name with -o or --name, cancel that run with `travel-host runs cancel {run}`, or pass --overwrite"
+            ),
             Self::OutputFolder { .. } => {
                 "choose another folder with --output-dir (or -o), or change its permissions".to_owned()
             }
@@ -383,6 +395,7 @@ impl EngineError {
             | Self::UpscaleFactor { .. }
             | Self::NotAFile(_)
             | Self::OutputExists(_)
+            | Self::OutputTaken { .. }
             | Self::OutputFolder { .. } => true,
             _ => false,
         }

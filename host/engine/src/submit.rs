@@ -22,8 +22,8 @@ use travel::{Dims, Rate, Role};
 use travel_artifacts::{Artifacts, Stored};
 use travel_generators::{Capabilities, GeneratorError, Generators};
 use travel_media::{Encode, Watch};
-use travel_queue::limits::MAX_NAME_CHARS;
-use travel_queue::{ArtifactHash, NewRun, NewTask, SlotArtifact, Store, Submitted, TimestampMs};
+use travel_queue::limits::{MAX_NAME_CHARS, MAX_ROWS};
+use travel_queue::{ArtifactHash, NewRun, NewTask, RunFilter, RunState, SlotArtifact, Store, Submitted, TimestampMs};
 use travel_sandbox::{CallContext, Plugin, Registry};
 
 /// What a user wishes.
@@ -240,9 +240,10 @@ impl Prepared {
     /// Stores the inputs and adds the run: one row, one task.
     ///
     /// # Errors
-    /// A full disk, a queue that refuses.
+    /// A run of this name that writes the same film, a full disk, a queue that refuses.
     pub fn submit(self, store: &dyn Store, artifacts: &Artifacts) -> Result<Submitted, EngineError> {
         let Self { request, stills, continued, canvas, upscale, plugins, .. } = self;
+        check_untaken(store, &request)?;
         let mut task = NewTask::new("orchestrator", ORCHESTRATOR, POOL_PLAN, json!({}));
         let mut refs = Vec::new();
         for (i, (path, dims)) in stills.iter().enumerate() {
@@ -411,6 +412,28 @@ pub(crate) fn check_output(output: &Output, place: impl Fn(&Path) -> Option<Path
         check_free(&file, output)?;
     }
     Ok(())
+}
+
+/// Whether another run of this name is going to write the same film: it would be found out when all is rendered.
+fn check_untaken(store: &dyn Store, request: &RunRequest) -> Result<(), EngineError> {
+    if request.output.overwrite {
+        return Ok(());
+    }
+    let film = serde_json::to_value(&request.output.film).unwrap_or_default();
+    let mut of = RunFilter { name: Some(request.name.clone()), state: Some(RunState::Active), ..RunFilter::default() };
+    loop {
+        let runs = store.runs(&of, MAX_ROWS)?;
+        for run in &runs {
+            let is_this_one = request.idem_key.is_some() && run.idem_key == request.idem_key;
+            if !is_this_one && run.spec.pointer("/output/film") == Some(&film) {
+                return Err(EngineError::OutputTaken { film: request.output.film.clone(), run: run.id });
+            }
+        }
+        match runs.last() {
+            Some(last) if runs.len() >= MAX_ROWS as usize => of.before = Some(last.id),
+            _ => return Ok(()),
+        }
+    }
 }
 
 /// Whether a film may be placed at a path.

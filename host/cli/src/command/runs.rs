@@ -171,8 +171,8 @@ fn about(run: &RunView) -> String {
     match (&run.state, &run.error) {
         (RunState::Succeeded, _) => film(run).unwrap_or_default(),
         (RunState::Failed, Some(error)) => cut(error, 80),
-        (RunState::Active, _) if run.paused_at.is_some() => format!("paused, {} tasks to do", run.open_tasks),
-        (RunState::Active, _) => format!("{} tasks to do", run.open_tasks),
+        (RunState::Active, _) if run.paused_at.is_some() => format!("paused, {} to do", tasks(run.open_tasks as usize)),
+        (RunState::Active, _) => format!("{} to do", tasks(run.open_tasks as usize)),
         _ => String::new(),
     }
 }

@@ -93,6 +93,10 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    // Of a folder SQLite would say that the disk is at fault.
+    if path.is_dir() {
+        return Err(QueueError::NotADatabase(path.to_owned()));
+    }
     let opened = || -> std::result::Result<Connection, rusqlite::Error> {
         let connection = Connection::open_with_flags(path, flags)?;
         // Before any other statement: the first one may already meet another process' lock.
