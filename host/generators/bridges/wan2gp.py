@@ -1,14 +1,20 @@
-"""Wan2GP as a generator: travel-generator/1 in front of its Python API (`shared/api.py`), so that a model stays loaded.
+"""Wan2GP as a generator: travel-generator/1 in front of its Python API (`shared/api.py`), so that a model stays loaded; or, for
+versions without one, of its command line, which loads the model anew for each segment.
 
-Started by the host in Wan2GP's own folder, with the Python of its own environment. Its arguments are a JSON object:
-{"model": …, "args": [options of wgp.py], "config": a folder or null}. Nothing of Wan2GP is imported before a model is asked for.
+Started by the host in Wan2GP's own folder, with the Python of its own environment. Its argument is a JSON object:
+{"mode": "api" or "process", "model": …, "args": [options of wgp.py], "config": a folder or null}. Nothing of Wan2GP is imported
+before a model is asked for.
 """
 
 import json
 import os
 import queue
+import re
 import shutil
+import signal
+import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 
@@ -28,7 +34,8 @@ HELLO = {
     "inputs": ["guide", "mask", "prompt", "seed"],
     "models": [MODEL],
     "notice": "renders with WanGP (Wan2GP), under the WanGP Community License 2.0: say so where you show or document what you make "
-              "with it, and do not sell it as a hosted service without a licence",
+              "with it, and do not sell it as a hosted service without a licence"
+              + ("; its command line loads the model anew for each segment" if OPTIONS["mode"] == "process" else ""),
     "settings_schema": {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
@@ -102,11 +109,16 @@ def kind_of(message):
     return "transient"
 
 
+def is_clip(path):
+    return str(path).lower().endswith((".mp4", ".mkv", ".mov", ".webm"))
+
+
 class Bridge:
+    """What both ways have in common: words to the host, and a running job that can be stopped."""
+
     def __init__(self, out):
         self.out = out
         self.lock = threading.Lock()
-        self.session = None
         self.running = None
         self.cancelled = set()
 
@@ -114,6 +126,44 @@ class Bridge:
         with self.lock:
             self.out.write(json.dumps(reply) + "\n")
             self.out.flush()
+
+    def cancel(self, job_id):
+        self.cancelled.add(job_id)
+        running = self.running
+        if running is not None and running[0] == job_id:
+            running[1]()
+
+    def under(self, job, stop, work):
+        """Does the work of a job, which `stop` ends when it is cancelled."""
+        self.running = (job["id"], stop)
+        try:
+            if job["id"] in self.cancelled:
+                stop()
+            result = work()
+        finally:
+            self.running = None
+        if job["id"] in self.cancelled:
+            raise Cancelled("cancelled as asked")
+        return result
+
+    def answer(self, job_id, work, reply):
+        try:
+            work()
+        except Cancelled as error:
+            self.say(type="error", id=job_id, **{"class": "cancelled"}, message=str(error))
+        except Refused as error:
+            self.say(type="error", id=job_id, **{"class": error.kind}, message=str(error))
+        except Exception as error:
+            traceback.print_exc()
+            self.say(type="error", id=job_id, **{"class": kind_of(str(error))}, message=f"{type(error).__name__}: {error}")
+        else:
+            self.say(**reply)
+
+
+class Api(Bridge):
+    """Over the Python API: the model stays loaded."""
+
+    session = None
 
     def load(self):
         if self.session is None:
@@ -128,28 +178,17 @@ class Bridge:
         # Its API has no word for it; a new start has.
         raise Refused("invalid", "Wan2GP keeps its model until it ends")
 
-    def cancel(self, job_id):
-        self.cancelled.add(job_id)
-        running = self.running
-        if running is not None and running[0] == job_id:
-            running[1].cancel()
-
     def generate(self, job):
         self.load()
         defaults = self.session.get_default_settings(MODEL) or {}
         task = self.session.submit_task(settings_of(job, defaults))
-        self.running = (job["id"], task)
-        try:
-            if job["id"] in self.cancelled:
-                task.cancel()
+
+        def work():
             for event in task.events.iter():
                 self.tell(event)
-            result = task.result()
-        finally:
-            self.running = None
-        if job["id"] in self.cancelled:
-            raise Cancelled("cancelled as asked")
-        self.take(result, job)
+            return task.result()
+
+        self.take(self.under(job, task.cancel, work), job)
 
     def tell(self, event):
         kind, data = field(event, "kind"), field(event, "data")
@@ -169,31 +208,131 @@ class Bridge:
         if not field(result, "success"):
             stages = {field(error, "stage") for error in told}
             raise Refused("invalid" if stages == {"validation"} else kind_of(errors), errors or "Wan2GP does not say why")
-        clips = [path for path in field(result, "generated_files") or [] if str(path).lower().endswith((".mp4", ".mkv", ".mov", ".webm"))]
+        clips = [path for path in field(result, "generated_files") or [] if is_clip(path)]
         if len(clips) != 1:
             raise Refused("transient", f"Wan2GP reports success and {len(clips)} clips instead of one; {errors}")
         if not os.path.isfile(clips[0]):
             raise Refused("transient", f"Wan2GP reports a clip at {clips[0]}, and there is none")
         shutil.move(clips[0], job["output"])
 
-    def answer(self, job_id, work, reply):
+
+def hear(stream, heard):
+    """Hears a program line by line: it ends one with a newline, or returns the carriage to write over it; so the newest is not
+    ended yet."""
+    said = b""
+    while part := stream.read1(65536):
+        *lines, said = re.split(rb"[\r\n]", said + part)
+        said = said[-65536:]
+        for line in lines:
+            heard.line(line.decode(errors="replace"))
+        if b"|" in said:  # the phase before it is whole
+            heard.step(said.decode(errors="replace"))
+    heard.line(said.decode(errors="replace"))
+
+
+class Command(Bridge):
+    """Over the command line. Its exit status is no proof of anything: tasks that it skips do not count as failed."""
+
+    def load(self):
+        """The model is loaded with each job."""
+
+    unload = load
+
+    def generate(self, job):
+        settings = {"settings_version": 2.74, **settings_of(job, {})}
+        folder = tempfile.mkdtemp(prefix="wan2gp-", dir=os.path.dirname(job["output"]))
         try:
-            work()
-        except Cancelled as error:
-            self.say(type="error", id=job_id, **{"class": "cancelled"}, message=str(error))
-        except Refused as error:
-            self.say(type="error", id=job_id, **{"class": error.kind}, message=str(error))
-        except Exception as error:
-            traceback.print_exc()
-            self.say(type="error", id=job_id, **{"class": kind_of(str(error))}, message=f"{type(error).__name__}: {error}")
-        else:
-            self.say(**reply)
+            task, clips = os.path.join(folder, "task.json"), os.path.join(folder, "clips")
+            with open(task, "w", encoding="utf-8") as file:
+                json.dump(settings, file)
+            command = [sys.executable, "wgp.py", "--process", task, "--output-dir", clips, "--verbose", "1"]
+            if OPTIONS.get("config"):
+                command += ["--config", OPTIONS["config"]]
+            self.say(type="progress", phase="start Wan2GP")
+            child = subprocess.Popen(command + OPTIONS.get("args", []), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            heard = Heard(self.say, [os.path.basename(job[role]) for role in ("guide", "mask")])
+
+            def work():
+                hear(child.stdout, heard)
+                return child.wait()
+
+            try:
+                status = self.under(job, lambda: child.send_signal(signal.SIGINT), work)
+            finally:
+                child.kill()
+                child.wait()
+            self.take(status, heard, clips, job)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def take(self, status, heard, folder, job):
+        """Moves the clip to where it belongs, if there is exactly one and nothing speaks against it."""
+        if heard.skipped:
+            raise Refused("invalid", heard.skipped)
+        if heard.errors:
+            errors = "; ".join(heard.errors)
+            raise Refused(kind_of(errors), errors)
+        if heard.dropped:
+            raise Refused("transient", f"Wan2GP rendered without what it was given: {heard.dropped}")
+        if status:
+            raise Refused("transient", f"Wan2GP ended with exit status {status} and does not say why")
+        clips = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if is_clip(name)] if os.path.isdir(folder) else []
+        # Of a clip and what was made of it, the last that it saved is meant.
+        if len(clips) > 1 and heard.postprocessed and os.path.realpath(heard.postprocessed) in map(os.path.realpath, clips):
+            clips = [heard.postprocessed]
+        if len(clips) != 1:
+            raise Refused("transient", f"Wan2GP ended with exit status 0 and left {len(clips)} clips instead of one")
+        shutil.move(clips[0], job["output"])
+
+
+class Heard:
+    """What the command line of Wan2GP has said of a job."""
+
+    # `[12/30] Prompt 1/3 - Denoising | …`; each phase counts from 0 again.
+    STEP = re.compile(r"\s*\[(\d+)/(\d+)\]\s*(?:Prompt \d+/\d+\s*-?\s*)?([^|]*)")
+    SAVED = re.compile(r"\s*(New video|Postprocessed video|Remuxed Video) saved to Path:\s*(.+?)\s*$", re.IGNORECASE)
+    # A file that is not there is dropped with a warning, and the job goes on without it.
+    DROPPED = re.compile(r"\b(not found|missing|does(?: not|n't) exist|skipp\w+|drop\w+|ignor\w+)\b", re.IGNORECASE)
+
+    def __init__(self, say, given):
+        self.say = say
+        self.given = ["video_guide", "video_mask", "attachment", *given]
+        self.errors, self.skipped, self.dropped, self.postprocessed, self.last = [], None, None, None, None
+
+    def step(self, text):
+        """Tells of a step, once; whether the line is of one."""
+        step = self.STEP.match(text)
+        if step and step.groups() != self.last:
+            self.last = step.groups()
+            done, of = int(step[1]), int(step[2])
+            self.say(type="progress", phase=step[3].strip().lower() or "work", step=min(done, of), of=of)
+        return step is not None
+
+    def line(self, text):
+        if not text.strip():
+            return
+        print(text, file=sys.stderr, flush=True)
+        if self.step(text):
+            return
+        self.say(type="progress")
+        saved = self.SAVED.match(text)
+        if saved and not saved[1].lower().startswith("new"):
+            self.postprocessed = saved[2]
+        elif text.lstrip().startswith("[SKIP]"):
+            self.skipped = text.strip()
+        elif text.lstrip().startswith("[ERROR]"):
+            self.errors.append(text.strip().removeprefix("[ERROR]").strip())
+        # The line with the task's number has words of the prompt, which may be any.
+        elif not text.startswith("[Task ") and self.DROPPED.search(text) and any(name in text.lower() for name in self.given):
+            self.dropped = text.strip()
 
 
 def main():
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    bridge, requests = Bridge(out), queue.Queue()
+    # Where it is ignored, so would it be by what is started here, and nothing could be cancelled.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    bridge, requests = {"api": Api, "process": Command}[OPTIONS["mode"]](out), queue.Queue()
 
     def listen():
         for line in sys.stdin:

@@ -24,7 +24,7 @@ pub use check::{Step, Verdict, check};
 pub use protocol::{Class, Lengths, PROTOCOL};
 pub(crate) use recipe::duration;
 pub use recipe::{PASSED, Recipe, ResourceLimits};
-pub use wan2gp::Wan2gp;
+pub use wan2gp::{Mode as Wan2gpMode, Wan2gp};
 pub use warm::Warm;
 
 use crate::error::GeneratorError;

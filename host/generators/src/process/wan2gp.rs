@@ -1,14 +1,27 @@
-//! Wan2GP behind the protocol: a bridge over its Python API, which the program carries inside.
+//! Wan2GP behind the protocol: a bridge over its Python API, or its command line, which the program carries inside.
 //!
 //! WanGP Community License 2.0: whoever integrates it has to say so in the interface and the documents, which the bridge's
 //! hello does (`notice`).
 
 use super::recipe::Recipe;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 const BRIDGE: &str = include_str!("../../bridges/wan2gp.py");
+
+/// How the bridge drives Wan2GP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Over its Python API: the model stays loaded.
+    Api,
+    /// Over its command line (`--process`): the model is loaded for each segment.
+    Process,
+}
+
+/// Where Wan2GP has its Python API, since March 2026.
+const API: &str = "shared/api.py";
 
 /// `[generators.NAME.wan2gp]`: where Wan2GP is, and how it is started.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -16,6 +29,9 @@ const BRIDGE: &str = include_str!("../../bridges/wan2gp.py");
 pub struct Wan2gp {
     /// Its folder, with `wgp.py`.
     pub root: PathBuf,
+    /// How it is driven; over its Python API where it has one, unless said.
+    #[serde(default)]
+    pub mode: Option<Mode>,
     /// The Python of its environment; one in its folder's `venv`, `.venv` or `env`, or else `python3`.
     #[serde(default)]
     pub python: Option<PathBuf>,
@@ -40,6 +56,14 @@ impl Wan2gp {
         if !root.join("wgp.py").is_file() {
             return Some(format!("{} has no wgp.py, so it is not the folder of Wan2GP", root.display()));
         }
+        let has_api = root.join(API).is_file();
+        let mode = self.mode.unwrap_or(if has_api { Mode::Api } else { Mode::Process });
+        if mode == Mode::Api && !has_api {
+            return Some(format!(
+                "{} has no {API}: this Wan2GP has no Python API; leave mode out, or set \"process\"",
+                root.display()
+            ));
+        }
         let usual = || {
             let there = ["venv", ".venv", "env"].map(|env| root.join(env).join("bin/python"));
             there.into_iter().find(|python| python.exists()).unwrap_or_else(|| "python3".into())
@@ -50,7 +74,7 @@ impl Wan2gp {
             None => usual(),
         };
         let config = self.config.as_ref().map(|config| folder.join(config));
-        let options = json!({ "model": model, "args": self.args, "config": config });
+        let options = json!({ "mode": mode, "model": model, "args": self.args, "config": config });
         let words = [python.to_string_lossy().into_owned(), "-c".to_owned(), BRIDGE.to_owned(), options.to_string()];
         recipe.command = words.into();
         recipe.working_dir = Some(self.root.clone());

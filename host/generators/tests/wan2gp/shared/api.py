@@ -19,6 +19,25 @@ def init(root=None, config_path=None, output_dir=None, callbacks=None, cli_args=
     return Session(cli_args[1] if cli_args else "nothing")
 
 
+def refusal(settings):
+    """What the real one would get wrong with such settings."""
+    if settings["video_prompt_type"] != "VA":
+        return "guide and mask are not read as such"
+    if settings["multi_prompts_gen_type"] != "FG":
+        return "the prompt would be cut into several clips"
+    if settings["sliding_window_size"] < settings["video_length"]:
+        return "the clip would be made in several windows"
+    if settings["video_length"] % 4 != 1:
+        return "the length is not 4n+1"
+    if settings["force_fps"] != "16":
+        return "the guide would be resampled"
+    if not all(os.path.isabs(settings[key]) for key in ("video_guide", "video_mask")):
+        return "paths are relative to Wan2GP's folder"
+    if settings["remove_background_images_ref"] or not settings["prompt"]:
+        return "defaults were left that harm"
+    return None
+
+
 class Session:
     def __init__(self, lie):
         self.lie = lie
@@ -59,9 +78,9 @@ class Job:
 
     def work(self, session, settings):
         lie = session.lie
-        refusal = self.refusal(settings)
-        if refusal:
-            return self.end(errors=[SimpleNamespace(message=refusal, stage="validation")])
+        fault = refusal(settings)
+        if fault:
+            return self.end(errors=[SimpleNamespace(message=fault, stage="validation")])
         for step in range(1, settings["num_inference_steps"] + 1):
             self.tell("progress", phase="denoising", status="Denoising", progress=0, current_step=step,
                       total_steps=settings["num_inference_steps"], raw_phase="", unit="steps")
@@ -74,21 +93,3 @@ class Job:
         if lie not in ("nothing made", "no file"):
             shutil.copy(settings["video_guide"], path)
         self.end(files=[] if lie == "nothing made" else [path, path] if lie == "two windows" else [path])
-
-    def refusal(self, settings):
-        """What the real one would get wrong with such settings."""
-        if settings["video_prompt_type"] != "VA":
-            return "guide and mask are not read as such"
-        if settings["multi_prompts_gen_type"] != "FG":
-            return "the prompt would be cut into several clips"
-        if settings["sliding_window_size"] < settings["video_length"]:
-            return "the clip would be made in several windows"
-        if settings["video_length"] % 4 != 1:
-            return "the length is not 4n+1"
-        if settings["force_fps"] != "16":
-            return "the guide would be resampled"
-        if not all(os.path.isabs(settings[key]) for key in ("video_guide", "video_mask")):
-            return "paths are relative to Wan2GP's folder"
-        if settings["remove_background_images_ref"] or not settings["prompt"]:
-            return "defaults were left that harm"
-        return None
