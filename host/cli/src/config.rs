@@ -140,7 +140,7 @@ fn fault_of(name: &str, recipe: &Recipe, devices: Option<&[DeviceConfig]>, names
     let served = devices.unwrap_or_default().iter().flat_map(|device| device.pools.keys().map(String::as_str));
     let pools: Vec<&str> = [CPU, GPU].into_iter().chain(served).collect();
     let pool = recipe.pool_of(name);
-    let own = recipe.comfyui.is_some() && pool == name;
+    let own = recipe.own_slots().is_some() && pool == name;
     if own && (POOLS.contains(&name) || pools.contains(&name)) {
         return Some("its name is that of a pool; servers have one of their own, which is called like them".to_owned());
     }

@@ -166,10 +166,9 @@ impl Workplace {
             (None, false) => {}
         }
         for (name, recipe) in &self.config.generators {
-            // A server that is not one of this machine's cards.
-            if let Some(comfyui) = recipe.comfyui.as_ref().filter(|_| recipe.pool_of(name) == name) {
-                let servers = u32::try_from(comfyui.servers.len()).unwrap_or(u32::MAX);
-                places.push(Place::slots_of(name, servers, PREPARE_AHEAD));
+            // Servers that are not one of this machine's cards.
+            if let Some(slots) = recipe.own_slots().filter(|_| recipe.pool_of(name) == name) {
+                places.push(Place::slots_of(name, slots, PREPARE_AHEAD));
             }
         }
         places.extend(cards.into_iter().map(|card| Place {

@@ -8,23 +8,22 @@ mod server;
 mod socket;
 mod template;
 
+use crate::ends::ends_of_guide;
 use crate::error::GeneratorError;
 use crate::generator::{Capabilities, Generated, Generator, Job, Progress};
+use crate::http::Fault;
 use crate::process::{Lengths, Step, Verdict};
 use crate::render::remove;
-use crate::settings::Unfit;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use server::{Fault, Remote, Server, Standing};
+use server::{Remote, Server, Standing};
 use socket::{Event, Socket};
 use std::collections::{BTreeSet, HashSet};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 use template::Template;
 use travel::{Grid, Rate};
-use travel_media::{MediaError, RgbFrame, RgbReader, save_png};
 use uuid::Uuid;
 
 /// How often a job is looked after: whether it is still wanted, and what the server says.
@@ -92,12 +91,8 @@ impl Comfyui {
                 "comfyui.servers is empty; it is a list of addresses such as `http://127.0.0.1:8188`".to_owned(),
             );
         }
-        let odd = |url: &&String| {
-            let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-            rest.is_none_or(|rest| rest.is_empty() || rest.contains(['?', '#']))
-        };
-        if let Some(url) = self.servers.iter().find(odd) {
-            return Some(format!("`{url}` is no address of a server; one looks like `http://127.0.0.1:8188`"));
+        if let Some(fault) = self.servers.iter().find_map(|url| crate::http::fault_of_address(url)) {
+            return Some(fault);
         }
         let mut seen = HashSet::new();
         if let Some(twice) = self.servers.iter().find(|url| !seen.insert(url.trim_end_matches('/'))) {
@@ -285,11 +280,9 @@ impl ComfyuiServers {
                 values.insert(slot.to_owned(), json!(sent.map_err(|fault| self.failed(&fault, path))?));
             }
         }
-        if self.template.has("first_frame") || self.template.has("last_frame") {
-            for (slot, picture) in ends(job)? {
-                let path = job.work_dir.join(format!("{slot}.png"));
-                save_png(&picture, &path)
-                    .map_err(|source| GeneratorError::OutUnwritable { path: path.clone(), source })?;
+        let (first, last) = ends_of_guide(job, self.template.has("first_frame"), self.template.has("last_frame"))?;
+        for (slot, path) in [("first_frame", first), ("last_frame", last)] {
+            if let Some(path) = path {
                 let sent = server.upload(&path, &format!("{name}-{slot}.png"));
                 values.insert(slot.to_owned(), json!(sent.map_err(|fault| self.failed(&fault, &path))?));
             }
@@ -326,23 +319,9 @@ impl ComfyuiServers {
     }
 
     fn settings(&self, own: &Value) -> Result<Map<String, Value>, GeneratorError> {
-        let bad = |pointer: String, reason: String| GeneratorError::BadSettings {
-            generator: self.name.clone(),
-            pointer,
-            reason,
-        };
-        let mut all = self.settings.clone();
-        match own {
-            Value::Null => {}
-            Value::Object(own) => all.extend(own.clone()),
-            other => return Err(bad(String::new(), format!("{other} is not a JSON object"))),
-        }
-        crate::settings::validate(&self.template.settings_schema(), &Value::Object(all.clone())).map_err(|fault| {
-            match fault {
-                Unfit::Schema(reason) => bad(String::new(), reason),
-                Unfit::Value { pointer, reason } => bad(pointer, reason),
-            }
-        })?;
+        let all = crate::settings::over(&self.name, &self.settings, own)?;
+        let schema = self.template.settings_schema();
+        crate::settings::check_by(&self.name, &schema, &Value::Object(all.clone()))?;
         Ok(all)
     }
 
@@ -355,19 +334,7 @@ impl ComfyuiServers {
     }
 
     fn failed(&self, fault: &Fault, path: &Path) -> GeneratorError {
-        match fault {
-            Fault::Disk(error) => {
-                let source = match error.kind() {
-                    ErrorKind::StorageFull => MediaError::DiskFull { path: path.to_owned() },
-                    kind => {
-                        MediaError::Io { path: path.to_owned(), source: std::io::Error::new(kind, error.to_string()) }
-                    }
-                };
-                GeneratorError::OutUnwritable { path: path.to_owned(), source }
-            }
-            Fault::Said(401 | 403, words) => self.refused(format!("it does not let this host in: {words}")),
-            other => self.transient(other.to_string()),
-        }
+        crate::http::failed(&self.name, fault, path)
     }
 
     /// Why a job was not queued.
@@ -599,22 +566,4 @@ impl Generator for ComfyuiServers {
             }
         }
     }
-}
-
-/// The guide's first and last frame, for the slots of those names.
-fn ends(job: &Job) -> Result<Vec<(&'static str, RgbFrame)>, GeneratorError> {
-    let control = crate::error::Control::Guide;
-    let unreadable = |source| GeneratorError::ControlUnreadable { control, path: job.guide.clone(), source };
-    let mut ends = Vec::new();
-    for frame in RgbReader::open(&job.guide).map_err(unreadable)? {
-        let frame = frame.map_err(unreadable)?;
-        match ends.len() {
-            0 => ends.push(("first_frame", frame)),
-            _ => {
-                ends.truncate(1);
-                ends.push(("last_frame", frame));
-            }
-        }
-    }
-    Ok(ends)
 }

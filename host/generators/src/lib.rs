@@ -8,9 +8,11 @@
 //! | `policy` | what becomes of its clips and failures |
 //! | `process` | generators that are programs of their own |
 //! | `comfyui` | ComfyUI servers |
+//! | `farm` | render farms |
 //! | `rife` | neural in-betweening on the CPU, the default (feature `rife`) |
 //! | `dissolve` | a plain cross-dissolve |
 //! | `lanczos` | larger films, by resampling |
+//! | `work`, `ends`, `http` | what programs, ComfyUI and farms share |
 //! | `settings` | their settings |
 //! | `control`, `render`, `gap` | guide and mask → kept frames and gaps between them |
 //! | `pace` | how time runs in a gap |
@@ -23,9 +25,12 @@
 mod comfyui;
 mod control;
 mod dissolve;
+mod ends;
 mod error;
+mod farm;
 mod gap;
 mod generator;
+mod http;
 mod lanczos;
 mod limits;
 mod pace;
@@ -36,10 +41,12 @@ mod render;
 #[cfg(feature = "rife")]
 mod rife;
 mod settings;
+mod work;
 
 pub use comfyui::{Comfyui, ComfyuiServers, Interrupt};
 pub use dissolve::Dissolve;
 pub use error::{Control, GeneratorError};
+pub use farm::{FARM_PROTOCOL, Farm, RenderFarm};
 pub use gap::{Emit, Gap};
 pub use generator::{CPU, Capabilities, Device, GPU, Generated, Generator, Job, Progress, Upscale, Upscaled};
 pub use lanczos::Lanczos;

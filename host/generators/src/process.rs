@@ -20,26 +20,27 @@ mod recipe;
 mod wan2gp;
 mod warm;
 
+pub(crate) use check::Trial;
 pub use check::{Step, Verdict, check};
 pub use protocol::{Class, Lengths, PROTOCOL};
+pub(crate) use protocol::{Hello, Input};
 pub(crate) use recipe::duration;
 pub use recipe::{PASSED, Recipe, ResourceLimits};
 pub use wan2gp::{Mode as Wan2gpMode, Wan2gp};
 pub use warm::Warm;
 
+use crate::ends::ends_of_guide;
 use crate::error::GeneratorError;
 use crate::generator::{Capabilities, Device, Generated, Generator, Job, Progress, Upscale, Upscaled};
-use crate::settings::Unfit;
+use crate::work::Work;
 use child::{Child, Trouble};
-use protocol::{Enlarge, Generate, Hello, Input, Reply, Request};
-use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use protocol::{Enlarge, Generate, Reply, Request};
+use serde_json::Value;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use travel::{Dims, Rate};
-use travel_media::{RgbReader, save_png};
 
 /// Names the file in a job's working folder that keeps what the program said on standard error.
 pub const LOG: &str = "generator.log";
@@ -54,66 +55,8 @@ pub struct Process {
     jobs: AtomicU64,
 }
 
-/// What a program is asked for.
-#[derive(Clone, Copy)]
-enum Work<'a> {
-    Segment(&'a Job),
-    Film(&'a Upscale),
-}
-
-impl<'a> Work<'a> {
-    fn frames(self) -> u32 {
-        match self {
-            Self::Segment(job) => job.place.total,
-            Self::Film(job) => job.frames,
-        }
-    }
-
-    fn settings(self) -> &'a Value {
-        match self {
-            Self::Segment(job) => &job.settings,
-            Self::Film(job) => &job.settings,
-        }
-    }
-
-    fn out(self) -> &'a Path {
-        match self {
-            Self::Segment(job) => &job.out,
-            Self::Film(job) => &job.out,
-        }
-    }
-
-    fn work_dir(self) -> &'a Path {
-        match self {
-            Self::Segment(job) => &job.work_dir,
-            Self::Film(job) => &job.work_dir,
-        }
-    }
-
-    fn dims(self) -> Dims {
-        match self {
-            Self::Segment(job) => job.dims,
-            Self::Film(job) => job.dims,
-        }
-    }
-
-    fn rate(self) -> Rate {
-        match self {
-            Self::Segment(job) => job.rate,
-            Self::Film(job) => job.rate,
-        }
-    }
-
-    fn device(self) -> Option<&'a Device> {
-        match self {
-            Self::Segment(job) => job.device.as_ref(),
-            Self::Film(job) => job.device.as_ref(),
-        }
-    }
-}
-
 /// A job's start, which cannot be cancelled while nobody runs it.
-struct Patient;
+pub(crate) struct Patient;
 
 impl Progress for Patient {
     fn report(&self, _: u32, _: u32) {}
@@ -139,12 +82,7 @@ impl Process {
         // No device: whoever plans a run needs none, and a program loads nothing before it is told to.
         let child = Child::start(&self.name, &self.recipe, None, &Patient)?;
         let hello = child.hello().cloned().ok_or_else(|| self.protocol("", "it said no hello"))?;
-        if let (Some(model), models) = (&self.recipe.model, &hello.models)
-            && !models.contains(model)
-        {
-            let reason = format!("it has no model `{model}`; it has {}", listed(models));
-            return Err(GeneratorError::BadRecipe { generator: self.name.clone(), reason });
-        }
+        hello.check_model(&self.name, self.recipe.model.as_deref())?;
         Ok(described.insert(hello).clone())
     }
 
@@ -173,28 +111,7 @@ impl Process {
 
     /// The settings of a job, over those of the recipe.
     fn settings(&self, settings: &Value) -> Result<Value, GeneratorError> {
-        let mut all = self.recipe.settings.clone();
-        match settings {
-            Value::Null => {}
-            Value::Object(own) => all.extend(own.clone()),
-            other => return Err(self.bad_settings("", format!("{other} is not a JSON object"))),
-        }
-        Ok(Value::Object(all))
-    }
-
-    fn check(&self, hello: &Hello, settings: &Value) -> Result<(), GeneratorError> {
-        let Some(schema) = &hello.settings_schema else {
-            return match settings.as_object().and_then(|map| map.keys().next()) {
-                None => Ok(()),
-                Some(key) => Err(self.bad_settings(&format!("/{key}"), "it takes no settings".to_owned())),
-            };
-        };
-        crate::settings::validate(schema, settings).map_err(|fault| match fault {
-            Unfit::Schema(reason) => {
-                self.protocol("hello", &format!("its settings_schema is not a JSON Schema: {reason}"))
-            }
-            Unfit::Value { pointer, reason } => self.bad_settings(&pointer, reason),
-        })
+        crate::settings::over(&self.name, &self.recipe.settings, settings).map(Value::Object)
     }
 
     /// A program that is ready for a job.
@@ -216,7 +133,7 @@ impl Process {
         let Some(hello) = child.hello().cloned() else {
             return (None, Err(child.garbage("", "it said no hello".to_owned())));
         };
-        let model = self.recipe.model.as_deref().or(hello.models.first().map(String::as_str));
+        let model = hello.model(self.recipe.model.as_deref());
         let id = format!("{}-{}", std::process::id(), self.jobs.fetch_add(1, Ordering::Relaxed));
         let settings = match self.settings(job.settings()) {
             Ok(settings) => settings,
@@ -253,8 +170,7 @@ impl Process {
     ) -> (Option<Child>, Result<(), GeneratorError>) {
         let during = match request {
             Request::Load { .. } => "load",
-            Request::Upscale(_) => "upscale",
-            _ => "generate",
+            _ => job.verb(),
         };
         if let Err(e) = child.ask(request) {
             return (None, Err(e));
@@ -279,16 +195,7 @@ impl Process {
                 }
                 Ok(Reply::Error { id: of, class, message }) if of.is_none() || of.as_deref() == id => {
                     let generator = self.name.clone();
-                    let error = match class {
-                        Class::Invalid => GeneratorError::Refused { generator, message },
-                        Class::OutOfMemory => GeneratorError::OutOfMemory { generator, message },
-                        Class::Transient => GeneratorError::Transient { generator, message },
-                        Class::Fatal => GeneratorError::Fatal { generator, message, stderr: child.tail() },
-                        Class::Cancelled => GeneratorError::Transient {
-                            generator,
-                            message: format!("it says that the job was cancelled, which nobody did: {message}"),
-                        },
-                    };
+                    let error = class.error(generator, message, || child.tail());
                     // Memory that was not enough is best given back by ending.
                     let keeps = matches!(class, Class::Invalid | Class::Transient | Class::Cancelled);
                     return (keeps.then_some(child), Err(error));
@@ -339,10 +246,6 @@ impl Process {
         }
     }
 
-    fn bad_settings(&self, pointer: &str, reason: String) -> GeneratorError {
-        GeneratorError::BadSettings { generator: self.name.clone(), pointer: pointer.to_owned(), reason }
-    }
-
     fn protocol(&self, said: &str, reason: &str) -> GeneratorError {
         GeneratorError::Protocol { generator: self.name.clone(), said: said.to_owned(), reason: reason.to_owned() }
     }
@@ -350,24 +253,7 @@ impl Process {
 
 impl Generator for Process {
     fn describe(&self) -> Result<Capabilities, GeneratorError> {
-        let hello = self.hello()?;
-        Ok(Capabilities {
-            name: self.name.clone(),
-            renders: hello.renders(),
-            upscales: hello.upscales,
-            grid: hello.grid(),
-            rates: hello
-                .rates
-                .clone()
-                .map(|rates| rates.into_iter().map(|[num, den]| travel::Rate { num, den }).collect()),
-            wants_guide: hello.reads(Input::Guide),
-            reads_prompts: hello.reads(Input::Prompt),
-            settings_schema: hello.settings_schema.clone().unwrap_or_else(|| crate::settings::schema(json!({}))),
-            pool: self.recipe.pool_of(&self.name).to_owned(),
-            models: hello.models.clone(),
-            version: hello.version.clone(),
-            notice: hello.notice.clone(),
-        })
+        Ok(self.hello()?.capabilities(&self.name, self.recipe.pool_of(&self.name)))
     }
 
     fn affinity(&self) -> String {
@@ -378,8 +264,7 @@ impl Generator for Process {
     }
 
     fn check_settings(&self, settings: &Value) -> Result<(), GeneratorError> {
-        let settings = self.settings(settings)?;
-        self.check(&self.hello()?, &settings)
+        self.hello()?.check_settings(&self.name, &self.settings(settings)?)
     }
 
     fn generate(&self, job: &Job, on: &dyn Progress) -> Result<Generated, GeneratorError> {
@@ -409,7 +294,8 @@ fn request<'a>(
     match work {
         Work::Segment(job) => {
             let rate = job.rate.reduced();
-            let (first_frame, last_frame) = ends_of_guide(hello, job)?;
+            let (first, last) = (hello.reads(Input::FirstFrame), hello.reads(Input::LastFrame));
+            let (first_frame, last_frame) = ends_of_guide(job, first, last)?;
             Ok(Request::Generate(Box::new(Generate {
                 id,
                 guide: &job.guide,
@@ -448,39 +334,4 @@ fn request<'a>(
             })))
         }
     }
-}
-
-/// The guide's first and last frame as pictures, for a program that reads those.
-fn ends_of_guide(hello: &Hello, job: &Job) -> Result<(Option<PathBuf>, Option<PathBuf>), GeneratorError> {
-    let (wants_first, wants_last) = (hello.reads(Input::FirstFrame), hello.reads(Input::LastFrame));
-    if !wants_first && !wants_last {
-        return Ok((None, None));
-    }
-    let unreadable = |source| GeneratorError::ControlUnreadable {
-        control: crate::error::Control::Guide,
-        path: job.guide.clone(),
-        source,
-    };
-    let (mut first, mut last) = (None, None);
-    for frame in RgbReader::open(&job.guide).map_err(unreadable)? {
-        let frame = frame.map_err(unreadable)?;
-        if first.is_none() {
-            first = Some(frame);
-        } else {
-            last = Some(frame);
-        }
-    }
-    let save = |wanted: bool, frame: Option<travel_media::RgbFrame>, name: &str| match frame.filter(|_| wanted) {
-        None => Ok(None),
-        Some(frame) => {
-            let path = job.work_dir.join(name);
-            save_png(&frame, &path).map_err(|source| GeneratorError::OutUnwritable { path: path.clone(), source })?;
-            Ok(Some(path))
-        }
-    };
-    Ok((save(wants_first, first, "first.png")?, save(wants_last, last, "last.png")?))
-}
-
-fn listed(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

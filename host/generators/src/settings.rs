@@ -2,7 +2,7 @@
 
 use crate::error::GeneratorError;
 use jsonschema::{Draft, PatternOptions};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use travel::easing::Easing;
 
 /// How much time the network may take.
@@ -103,26 +103,46 @@ pub(crate) fn schema(properties: Value) -> Value {
     })
 }
 
-/// Why settings are not what a schema says.
-#[derive(Debug)]
-pub(crate) enum Unfit {
-    /// The schema is none.
-    Schema(String),
-    /// A value, by its JSON Pointer.
-    Value { pointer: String, reason: String },
+/// A job's settings, over those of the configuration.
+pub(crate) fn over(
+    generator: &str,
+    usual: &Map<String, Value>,
+    own: &Value,
+) -> Result<Map<String, Value>, GeneratorError> {
+    let mut all = usual.clone();
+    match own {
+        Value::Null => {}
+        Value::Object(own) => all.extend(own.clone()),
+        other => {
+            return Err(GeneratorError::BadSettings {
+                generator: generator.to_owned(),
+                pointer: String::new(),
+                reason: format!("{other} is not a JSON object"),
+            });
+        }
+    }
+    Ok(all)
 }
 
-/// Holds settings against a JSON Schema (draft 2020-12), which may not lead out of itself.
-pub(crate) fn validate(schema: &Value, settings: &Value) -> Result<(), Unfit> {
+/// Holds settings against a generator's JSON Schema (draft 2020-12), which may not lead out of itself.
+pub(crate) fn check_by(generator: &str, schema: &Value, settings: &Value) -> Result<(), GeneratorError> {
     let validator = jsonschema::options()
         .with_draft(Draft::Draft202012)
         .with_pattern_options(PatternOptions::regex())
         .offline()
         .build(schema)
-        .map_err(|e| Unfit::Schema(e.to_string()))?;
+        .map_err(|e| GeneratorError::Protocol {
+            generator: generator.to_owned(),
+            said: "hello".to_owned(),
+            reason: format!("its settings_schema is not a JSON Schema: {e}"),
+        })?;
     match validator.iter_errors(settings).next() {
         None => Ok(()),
-        Some(error) => Err(Unfit::Value { pointer: error.instance_path().to_string(), reason: error.to_string() }),
+        Some(error) => Err(GeneratorError::BadSettings {
+            generator: generator.to_owned(),
+            pointer: error.instance_path().to_string(),
+            reason: error.to_string(),
+        }),
     }
 }
 

@@ -5,6 +5,7 @@ Its process number, and that of whatever it starts, go to the file `pids` of the
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -85,7 +86,15 @@ for line in sys.stdin:
         if not os.path.exists(request["guide"]):
             say(type="error", id=job, **{"class": "invalid"}, message="there is no guide")
             continue
+        with open("jobs-begun", "a", encoding="utf-8") as begun:
+            begun.write(f"{job}\n")
         say(type="progress", phase="work", step=1, of=2)
+        if FAULT == "takes-its-time":
+            if select.select([0], [], [], 1.5)[0]:
+                if not sys.stdin.readline():
+                    break
+                say(type="error", id=job, **{"class": "cancelled"}, message="as asked")
+                continue
         if FAULT == "dies-leaving-children":
             os._exit(7)
         if FAULT == "prints":

@@ -12,7 +12,9 @@ use std::path::Path;
 use travel::{Dims, Place, Rate};
 use travel_engine::EngineError;
 use travel_engine::generators::process::{Recipe, Step, Verdict, check};
-use travel_engine::generators::{Capabilities, ComfyuiServers, Device, Generator as _, Generators, Job, Progress};
+use travel_engine::generators::{
+    Capabilities, ComfyuiServers, Device, Generator as _, Generators, Job, Progress, RenderFarm,
+};
 use travel_engine::media::{Unwatched, probe};
 
 pub fn generators(global: &Global, command: &GeneratorsCommand) -> Result<u8, Diagnostic> {
@@ -27,9 +29,11 @@ pub fn generators(global: &Global, command: &GeneratorsCommand) -> Result<u8, Di
             };
             let settings = settings.as_deref().map(|text| object("--generator-settings", text)).transpose()?;
             let settings = Value::Object(settings.unwrap_or_default());
-            match name.as_ref().and_then(|name| recipe.servers(name)) {
-                Some(servers) => ask_servers(global, &servers, &settings),
-                None => try_out(global, &recipe, &settings, device.as_deref()),
+            let name = name.as_deref().unwrap_or_default();
+            match (recipe.servers(name), recipe.render_farm(name)) {
+                (Some(servers), _) => ask_servers(global, &servers, &settings),
+                (None, Some(farm)) => try_farm(global, &farm, &settings),
+                (None, None) => try_out(global, &recipe, &settings, device.as_deref()),
             }
         }
         GeneratorsCommand::Run(args) => run(global, &place.generators(), args),
@@ -149,9 +153,19 @@ fn ask_servers(global: &Global, servers: &ComfyuiServers, settings: &Value) -> R
     sum_up(global, &servers.check(&mut |step| told(global, step)), "docs/comfyui.md")
 }
 
+/// An empty folder for as long as the value lives.
+fn scratch() -> Result<tempfile::TempDir, Diagnostic> {
+    tempfile::tempdir().map_err(|e| Diagnostic::failed("scratch", format!("no temporary folder can be made: {e}")))
+}
+
+fn try_farm(global: &Global, farm: &RenderFarm, settings: &Value) -> Result<u8, Diagnostic> {
+    let folder = scratch()?;
+    let steps = farm.check(settings, folder.path(), &mut |step| told(global, step)).map_err(EngineError::from)?;
+    sum_up(global, &steps, "docs/farm-protocol.md")
+}
+
 fn try_out(global: &Global, recipe: &Recipe, settings: &Value, device: Option<&str>) -> Result<u8, Diagnostic> {
-    let folder = tempfile::tempdir()
-        .map_err(|e| Diagnostic::failed("scratch", format!("no temporary folder can be made: {e}")))?;
+    let folder = scratch()?;
     let device = device.map(|index| Device { name: format!("gpu{index}"), index: index.to_owned() });
     let steps = check(recipe, device.as_ref(), settings, folder.path(), &mut |step| told(global, step))
         .map_err(EngineError::from)?;
@@ -212,8 +226,7 @@ fn run(global: &Global, generators: &Generators, args: &TryGenerator) -> Result<
     if out.exists() && !args.overwrite {
         return Err(EngineError::OutputExists(out).into());
     }
-    let folder = tempfile::tempdir()
-        .map_err(|e| Diagnostic::failed("scratch", format!("no temporary folder can be made: {e}")))?;
+    let folder = scratch()?;
     let whole = |path: &Path| {
         std::fs::canonicalize(path).map_err(|e| Diagnostic::failed("io", format!("{}: {e}", path.display())))
     };

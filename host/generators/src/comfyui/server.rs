@@ -1,5 +1,6 @@
 //! One ComfyUI server over HTTP.
 
+use crate::http::{Fault, MAX_CLIP, agent};
 use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::Path;
@@ -8,42 +9,12 @@ use ureq::http::Response;
 use ureq::unversioned::multipart::{Form, Part};
 use ureq::{Agent, Body};
 
-/// Until a connection stands.
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// Between two reads; whole transfers may take as long as they need.
-const READ: Duration = Duration::from_secs(60);
-
 /// Largest answer that is no clip, bytes; `object_info` of a node may list thousands of files.
 const MAX_ANSWER: u64 = 64 << 20;
-
-/// Largest clip, bytes.
-const MAX_CLIP: u64 = 8 << 30;
 
 /// `POST /interrupt` heeds its `prompt_id` (ComfyUI pull request 9607, September 2025) in this release for certain; earlier
 /// ones stop whatever runs.
 const TARGETED: (u32, u32, u32) = (0, 3, 60);
-
-/// Why a call gave nothing.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// Nobody answered, or not in full.
-    Away(String),
-    /// It answered with this status and these words.
-    Said(u16, String),
-    /// A file of this machine cannot be read or written.
-    Disk(std::io::Error),
-}
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Away(why) => f.write_str(why),
-            Self::Said(status, words) => write!(f, "it answered {status}: {words}"),
-            Self::Disk(error) => error.fmt(f),
-        }
-    }
-}
 
 /// Where a job stands.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,14 +43,7 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new(url: &str, authorization: Option<String>) -> Self {
-        let agent = Agent::config_builder()
-            .timeout_connect(Some(CONNECT))
-            .timeout_per_read(Some(READ))
-            .timeout_per_write(Some(READ))
-            .http_status_as_error(false)
-            .build()
-            .new_agent();
-        Self { url: url.trim_end_matches('/').to_owned(), agent, authorization }
+        Self { url: url.trim_end_matches('/').to_owned(), agent: agent(), authorization }
     }
 
     fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Response<Body>, Fault> {

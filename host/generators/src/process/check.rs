@@ -6,9 +6,10 @@
 use super::child::{Child, Trouble};
 use super::protocol::{Class, Hello, Input, Reply, Request};
 use super::recipe::Recipe;
-use super::{LOG, Patient, Process, Warm, Work};
+use super::{LOG, Patient, Process, Warm};
 use crate::error::GeneratorError;
 use crate::generator::{Device, Generator as _, Job, Progress, Upscale};
+use crate::work::Work;
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -29,6 +30,12 @@ pub enum Verdict {
     Warning(String),
     /// It does not hold.
     Broken(String),
+}
+
+impl Verdict {
+    pub(crate) fn of(result: Result<(), GeneratorError>) -> Self {
+        result.map_or_else(|e| Self::Broken(with_cause(&e)), |()| Self::Holds)
+    }
 }
 
 /// One step of the check.
@@ -82,23 +89,22 @@ pub fn check(
         }
     };
     tell("it answers hello before it loads anything", Verdict::Holds);
-    tell("it takes the settings that it is given, by its own schema", of(generator.check_settings(settings)));
-    let job = job(&hello, settings, device, folder)?;
-    let film = film(&hello, &job);
-    // One that does both is tried with segments, and with one film.
-    let work = if hello.renders() { Work::Segment(&job) } else { Work::Film(&film) };
+    tell("it takes the settings that it is given, by its own schema", Verdict::of(generator.check_settings(settings)));
+    let trial = Trial::new(&hello, settings, device, folder)?;
+    let work = trial.work();
+    let rendered = |work, on: &dyn Progress| trial.rendered(work, &|work| generator.make(work, on));
 
     let watcher = Watcher { reports: AtomicU32::new(0), cancels: false };
-    tell("it renders a clip of the length, size and rate that it was asked for", rendered(&generator, work, &watcher));
+    tell("it renders a clip of the length, size and rate that it was asked for", rendered(work, &watcher));
     let reports = match watcher.reports.into_inner() {
         0 => Verdict::Warning("none came; a job that takes longer than its silence would be ended".to_owned()),
         _ => Verdict::Holds,
     };
     tell("it reports progress", reports);
     let watcher = Watcher { reports: AtomicU32::new(0), cancels: false };
-    tell("it renders a second clip without a new start", rendered(&generator, work, &watcher));
+    tell("it renders a second clip without a new start", rendered(work, &watcher));
     if hello.renders() && hello.upscales.is_some() {
-        let made = rendered(&generator, Work::Film(&film), &Patient);
+        let made = rendered(Work::Film(&trial.film), &Patient);
         tell("it makes a film as large as it was asked for, and no longer or shorter", made);
     }
     drop(generator);
@@ -113,14 +119,16 @@ pub fn check(
     child.log_to(&folder.join(LOG));
     let generator = Process::new("the generator", recipe.clone(), Warm::default());
     let nowhere = folder.join("missing.mkv");
-    let missing = Job { guide: nowhere.clone(), mask: nowhere.clone(), ..job.clone() };
-    let missing_film = Upscale { video: nowhere, ..film.clone() };
+    let missing = Trial {
+        job: Job { guide: nowhere.clone(), mask: nowhere.clone(), ..trial.job.clone() },
+        film: Upscale { video: nowhere, ..trial.film.clone() },
+        renders: trial.renders,
+    };
     let rule = "it refuses a job whose clips are missing as invalid, and goes on";
     if hello.renders() && !hello.reads(Input::Guide) {
         tell(rule, Verdict::Skipped("it reads no guide".to_owned()));
     } else {
-        let missing = if hello.renders() { Work::Segment(&missing) } else { Work::Film(&missing_film) };
-        let (kept, result) = generator.converse(child, missing, &Patient);
+        let (kept, result) = generator.converse(child, missing.work(), &Patient);
         let verdict = match (&kept, result) {
             (Some(_), Err(GeneratorError::Refused { .. })) => Verdict::Holds,
             (_, Ok(())) => Verdict::Broken("it says that the clip is done".to_owned()),
@@ -177,10 +185,6 @@ pub fn check(
     Ok(steps)
 }
 
-fn of(result: Result<(), GeneratorError>) -> Verdict {
-    result.map_or_else(|e| Verdict::Broken(with_cause(&e)), |()| Verdict::Holds)
-}
-
 fn with_cause(error: &GeneratorError) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
@@ -216,20 +220,50 @@ fn film(hello: &Hello, job: &Job) -> Upscale {
     }
 }
 
-fn rendered(generator: &Process, work: Work<'_>, on: &dyn Progress) -> Verdict {
-    if let Err(e) = generator.make(work, on) {
-        return Verdict::Broken(with_cause(&e));
+/// The work that a generator is tried with.
+pub(crate) struct Trial {
+    job: Job,
+    film: Upscale,
+    renders: bool,
+}
+
+impl Trial {
+    pub(crate) fn new(
+        hello: &Hello,
+        settings: &Value,
+        device: Option<&Device>,
+        folder: &Path,
+    ) -> Result<Self, GeneratorError> {
+        let job = job(hello, settings, device, folder)?;
+        Ok(Self { film: film(hello, &job), job, renders: hello.renders() })
     }
-    match probe(work.out(), &Unwatched) {
-        Err(e) => Verdict::Broken(format!("its clip cannot be read: {e}")),
-        Ok(clip) => {
-            let got = (clip.frames, clip.dims, clip.rate.reduced());
-            let want = (work.frames(), work.dims(), work.rate().reduced());
-            let say = |(frames, dims, rate): (u32, Dims, Rate)| format!("{frames} frames of {dims} at {rate} a second");
-            if got == want {
-                Verdict::Holds
-            } else {
-                Verdict::Broken(format!("it rendered {}, not {}", say(got), say(want)))
+
+    /// One that does both is tried with segments.
+    pub(crate) fn work(&self) -> Work<'_> {
+        if self.renders { Work::Segment(&self.job) } else { Work::Film(&self.film) }
+    }
+
+    /// Whether what `make` makes is what was asked for.
+    pub(crate) fn rendered<'a>(
+        &self,
+        work: Work<'a>,
+        make: &dyn Fn(Work<'a>) -> Result<(), GeneratorError>,
+    ) -> Verdict {
+        if let Err(e) = make(work) {
+            return Verdict::Broken(with_cause(&e));
+        }
+        match probe(work.out(), &Unwatched) {
+            Err(e) => Verdict::Broken(format!("its clip cannot be read: {e}")),
+            Ok(clip) => {
+                let got = (clip.frames, clip.dims, clip.rate.reduced());
+                let want = (work.frames(), work.dims(), work.rate().reduced());
+                let say =
+                    |(frames, dims, rate): (u32, Dims, Rate)| format!("{frames} frames of {dims} at {rate} a second");
+                if got == want {
+                    Verdict::Holds
+                } else {
+                    Verdict::Broken(format!("it rendered {}, not {}", say(got), say(want)))
+                }
             }
         }
     }

@@ -93,7 +93,7 @@ impl Child {
         let mut child = Self::spawn(name, recipe, device)?;
         child.ask(&Request::Hello { protocol: PROTOCOL })?;
         match child.reply(recipe.start, on) {
-            Ok(Reply::Hello(hello)) => match hello.fault() {
+            Ok(Reply::Hello(hello)) => match hello.fault(PROTOCOL) {
                 None => child.hello = Some(*hello),
                 Some(reason) => return Err(child.garbage("hello", reason)),
             },

@@ -2,10 +2,12 @@
 //!
 //! `docs/generator-protocol.md` tells it to authors, `docs/generator-protocol.schema.json` to programs.
 
+use crate::error::GeneratorError;
+use crate::generator::Capabilities;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use travel::Grid;
+use travel::{Grid, Rate};
 
 /// The version that this program speaks.
 pub const PROTOCOL: &str = "travel-generator/1";
@@ -198,6 +200,22 @@ pub(crate) enum Input {
     Seed,
 }
 
+impl Class {
+    /// What becomes of a job that failed so; `stderr` is what the program last said there.
+    pub(crate) fn error(self, generator: String, message: String, stderr: impl FnOnce() -> String) -> GeneratorError {
+        match self {
+            Self::Invalid => GeneratorError::Refused { generator, message },
+            Self::OutOfMemory => GeneratorError::OutOfMemory { generator, message },
+            Self::Transient => GeneratorError::Transient { generator, message },
+            Self::Fatal => GeneratorError::Fatal { generator, message, stderr: stderr() },
+            Self::Cancelled => GeneratorError::Transient {
+                generator,
+                message: format!("it says that the job was cancelled, which nobody did: {message}"),
+            },
+        }
+    }
+}
+
 impl Lengths {
     /// What is wrong with it, in a sentence.
     pub(crate) fn fault(&self) -> Option<String> {
@@ -224,10 +242,10 @@ impl Lengths {
 }
 
 impl Hello {
-    /// What is wrong with it, in a sentence.
-    pub(crate) fn fault(&self) -> Option<String> {
-        if self.protocol != PROTOCOL {
-            return Some(format!("it speaks {}; this host speaks {PROTOCOL}", self.protocol));
+    /// What is wrong with it, in a sentence, as an answer in this protocol.
+    pub(crate) fn fault(&self, protocol: &str) -> Option<String> {
+        if self.protocol != protocol {
+            return Some(format!("it speaks {}; this host speaks {protocol}", self.protocol));
         }
         if let Some(fault) = self.grid.fault() {
             return Some(fault);
@@ -257,5 +275,55 @@ impl Hello {
 
     pub(crate) fn grid(&self) -> Grid {
         self.grid.grid(self.reads(Input::Mask))
+    }
+
+    /// The model that is loaded: the one of the configuration, or its first.
+    pub(crate) fn model<'a>(&'a self, configured: Option<&'a str>) -> Option<&'a str> {
+        configured.or(self.models.first().map(String::as_str))
+    }
+
+    /// Whether it has the model of the configuration.
+    pub(crate) fn check_model(&self, generator: &str, configured: Option<&str>) -> Result<(), GeneratorError> {
+        match configured {
+            Some(model) if !self.models.iter().any(|known| known == model) => {
+                let known = if self.models.is_empty() { "none".to_owned() } else { self.models.join(", ") };
+                let reason = format!("it has no model `{model}`; it has {known}");
+                Err(GeneratorError::BadRecipe { generator: generator.to_owned(), reason })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_settings(&self, generator: &str, settings: &Value) -> Result<(), GeneratorError> {
+        if let Some(schema) = &self.settings_schema {
+            return crate::settings::check_by(generator, schema, settings);
+        }
+        match settings.as_object().and_then(|map| map.keys().next()) {
+            None => Ok(()),
+            Some(key) => Err(GeneratorError::BadSettings {
+                generator: generator.to_owned(),
+                pointer: format!("/{key}"),
+                reason: "it takes no settings".to_owned(),
+            }),
+        }
+    }
+
+    /// What a generator of this name and pool can do that says so.
+    pub(crate) fn capabilities(&self, name: &str, pool: &str) -> Capabilities {
+        let rates = |rates: &Vec<[u32; 2]>| rates.iter().map(|[num, den]| Rate { num: *num, den: *den }).collect();
+        Capabilities {
+            name: name.to_owned(),
+            version: self.version.clone(),
+            renders: self.renders(),
+            upscales: self.upscales,
+            grid: self.grid(),
+            rates: self.rates.as_ref().map(rates),
+            models: self.models.clone(),
+            wants_guide: self.reads(Input::Guide),
+            reads_prompts: self.reads(Input::Prompt),
+            settings_schema: self.settings_schema.clone().unwrap_or_else(|| crate::settings::schema(json!({}))),
+            pool: pool.to_owned(),
+            notice: self.notice.clone(),
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::wan2gp::Wan2gp;
 use super::{Process, Warm};
 use crate::comfyui::{Comfyui, ComfyuiServers};
+use crate::farm::{Farm, RenderFarm};
 use crate::generator::{GPU, Generator};
 use crate::limits;
 use crate::policy::{Circuit, Policy, Rung};
@@ -41,6 +42,9 @@ pub struct Recipe {
     /// ComfyUI servers instead of a command.
     #[serde(default)]
     pub comfyui: Option<Comfyui>,
+    /// A render farm instead of a command.
+    #[serde(default)]
+    pub farm: Option<Farm>,
     /// Where it runs; the folder of the configuration when missing.
     #[serde(default)]
     pub working_dir: Option<PathBuf>,
@@ -111,6 +115,7 @@ impl Recipe {
             command,
             wan2gp: None,
             comfyui: None,
+            farm: None,
             working_dir: None,
             pool: None,
             model: None,
@@ -149,11 +154,15 @@ impl Recipe {
         {
             return Some(fault);
         }
+        let is_program = !self.command.is_empty() || self.wan2gp.is_some();
+        if [is_program, self.comfyui.is_some(), self.farm.is_some()].iter().filter(|one| **one).count() > 1 {
+            return Some("command, wan2gp, comfyui and farm are four ways to render; choose one".to_owned());
+        }
         if let Some(comfyui) = &mut self.comfyui {
-            if !self.command.is_empty() || self.wan2gp.is_some() {
-                return Some("command, wan2gp and comfyui are three ways to render; choose one".to_owned());
-            }
             return comfyui.prepare(folder);
+        }
+        if let Some(farm) = &self.farm {
+            return farm.fault();
         }
         if self.command.first().is_none_or(String::is_empty) {
             return Some("command is empty; it is a list of a program and its arguments".to_owned());
@@ -170,19 +179,37 @@ impl Recipe {
     /// The pool of the generator of this name: servers have slots of their own, everything else wants a graphics card.
     #[must_use]
     pub fn pool_of<'a>(&'a self, name: &'a str) -> &'a str {
-        self.pool.as_deref().unwrap_or(if self.comfyui.is_some() { name } else { GPU })
+        self.pool.as_deref().unwrap_or(if self.own_slots().is_some() { name } else { GPU })
+    }
+
+    /// How many jobs at a time its servers do; nothing for a program, which runs on this machine.
+    #[must_use]
+    pub fn own_slots(&self) -> Option<u32> {
+        let servers = |comfyui: &Comfyui| u32::try_from(comfyui.servers.len()).unwrap_or(u32::MAX);
+        self.comfyui.as_ref().map(servers).or(self.farm.as_ref().map(|farm| farm.jobs))
     }
 
     /// The generator; nothing is started or asked yet.
     #[must_use]
     pub fn generator(&self, name: &str, warm: &Warm) -> Arc<dyn Generator> {
-        match self.servers(name) {
-            Some(servers) => Arc::new(servers),
+        if let Some(servers) = self.servers(name) {
+            return Arc::new(servers);
+        }
+        match self.render_farm(name) {
+            Some(farm) => Arc::new(farm),
             None => Arc::new(Process::new(name, self.clone(), warm.clone())),
         }
     }
 
-    /// The servers, if it is servers that render.
+    /// The farm, if it is one.
+    #[must_use]
+    pub fn render_farm(&self, name: &str) -> Option<RenderFarm> {
+        let farm = self.farm.clone()?;
+        let (pool, model) = (self.pool_of(name), self.model.clone());
+        Some(RenderFarm::new(name, farm, pool, model, self.settings.clone(), self.silence))
+    }
+
+    /// The servers, if it is ComfyUI that renders.
     #[must_use]
     pub fn servers(&self, name: &str) -> Option<ComfyuiServers> {
         let comfyui = self.comfyui.clone()?;

@@ -1,0 +1,72 @@
+//! What a generator beyond this program is asked for.
+
+use crate::generator::{Device, Job, Upscale};
+use serde_json::Value;
+use std::path::Path;
+use travel::{Dims, Rate};
+
+/// A segment or a film.
+#[derive(Clone, Copy)]
+pub(crate) enum Work<'a> {
+    Segment(&'a Job),
+    Film(&'a Upscale),
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn frames(self) -> u32 {
+        match self {
+            Self::Segment(job) => job.place.total,
+            Self::Film(job) => job.frames,
+        }
+    }
+
+    pub(crate) fn settings(self) -> &'a Value {
+        match self {
+            Self::Segment(job) => &job.settings,
+            Self::Film(job) => &job.settings,
+        }
+    }
+
+    pub(crate) fn out(self) -> &'a Path {
+        match self {
+            Self::Segment(job) => &job.out,
+            Self::Film(job) => &job.out,
+        }
+    }
+
+    pub(crate) fn work_dir(self) -> &'a Path {
+        match self {
+            Self::Segment(job) => &job.work_dir,
+            Self::Film(job) => &job.work_dir,
+        }
+    }
+
+    pub(crate) fn dims(self) -> Dims {
+        match self {
+            Self::Segment(job) => job.dims,
+            Self::Film(job) => job.dims,
+        }
+    }
+
+    pub(crate) fn rate(self) -> Rate {
+        match self {
+            Self::Segment(job) => job.rate,
+            Self::Film(job) => job.rate,
+        }
+    }
+
+    pub(crate) fn device(self) -> Option<&'a Device> {
+        match self {
+            Self::Segment(job) => job.device.as_ref(),
+            Self::Film(job) => job.device.as_ref(),
+        }
+    }
+
+    /// What is asked for, for the middle of a sentence.
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Self::Segment(_) => "generate",
+            Self::Film(_) => "upscale",
+        }
+    }
+}
