@@ -193,7 +193,7 @@ fn events_are_followed_for_as_long_as_somebody_reads_them() {
 fn names_that_nobody_has_are_refused_and_told() {
     let desk = Desk::new();
     submit(&desk, 2, &["--tenant", "alpha"]);
-    submit(&desk, 2, &["--tenant", "beta"]);
+    submit(&desk, 2, &["--tenant", "beta", "--overwrite"]);
     let pools: [&[&str]; 3] = [
         &["queue", "pause", "--pool", "gup"],
         &["queue", "resume", "--pool", "gup"],

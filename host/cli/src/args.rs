@@ -226,7 +226,7 @@ pub enum QueueCommand {
         #[arg(long, value_name = "TENANT")]
         tenant: Option<String>,
     },
-    /// Set a tenant's weight in the fair share, or how many of its tasks run at once in a pool
+    /// Set a tenant's weight in the fair share, and its limits: tasks at once in a pool, open runs
     Share {
         /// The tenant
         tenant: String,
@@ -234,11 +234,14 @@ pub enum QueueCommand {
         #[arg(long)]
         new: bool,
         /// Its weight: twice the weight, twice the time; 100 unless set
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), required_unless_present = "max_running")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), required_unless_present_any = ["max_running", "max_runs"])]
         weight: Option<u32>,
         /// Tasks of it that may run at once in --pool; `none` is no limit
         #[arg(long, value_name = "N", requires = "pool", value_parser = at_most)]
         max_running: Option<AtMost>,
+        /// Runs of it that may be open at once; one more is refused when it is submitted; `none` is no limit
+        #[arg(long, value_name = "N", value_parser = at_most)]
+        max_runs: Option<AtMost>,
         /// The pool of --max-running
         #[arg(long, value_name = "POOL", requires = "max_running")]
         pool: Option<String>,

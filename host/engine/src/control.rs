@@ -44,9 +44,21 @@ pub trait PlaceWatch: Send + Sync {
     fn waits(&self);
     /// The task was claimed ahead or had to wait for its place, and has it now.
     fn has_place(&self);
-    /// The task no longer needs its place, though it goes on.
-    fn left_place(&self);
+    /// The task no longer needs its place, though it goes on; how it spent its time there.
+    fn left_place(&self, time: DeviceTime);
 }
+
+/// How a task has spent its time on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeviceTime {
+    /// Until its model was loaded; nothing where it was loaded already, or its generator does not say.
+    pub load: Duration,
+    /// From then on.
+    pub work: Duration,
+}
+
+/// Stages of a generator that make it ready, and no frames.
+const LOADING: [&str; 2] = ["start", "load"];
 
 /// One running task.
 pub struct Control {
@@ -68,6 +80,9 @@ struct State {
     /// Whether its place is free for it.
     may_run: bool,
     phase: Option<(&'static str, Instant)>,
+    /// Since when the generator loads, and how long it has loaded in this phase.
+    loading: Option<Instant>,
+    loaded: Duration,
     stage: Option<String>,
     preview: Option<PathBuf>,
     done: u64,
@@ -171,7 +186,12 @@ impl Control {
 
     /// The task no longer needs its place, though it goes on.
     pub fn leave_place(&self) {
-        self.places.left_place();
+        let mut state = self.lock();
+        state.end_loading();
+        let spent = state.phase.map_or(Duration::ZERO, |(_, since)| since.elapsed());
+        let time = DeviceTime { load: state.loaded, work: spent.saturating_sub(state.loaded) };
+        drop(state);
+        self.places.left_place(time);
     }
 
     /// Why the task has to stop, if it has to.
@@ -253,9 +273,20 @@ impl Control {
 
 impl State {
     fn close_phase(&mut self) {
+        self.end_loading();
+        let loaded = std::mem::take(&mut self.loaded);
         if let Some((phase, since)) = self.phase.take() {
-            *self.phases_ms.entry(phase.to_owned()).or_default() += since.elapsed().as_secs_f64() * 1000.0;
+            let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+            *self.phases_ms.entry(phase.to_owned()).or_default() += ms(since.elapsed().saturating_sub(loaded));
+            if !loaded.is_zero() {
+                *self.phases_ms.entry("load".to_owned()).or_default() += ms(loaded);
+            }
         }
+    }
+
+    fn end_loading(&mut self) {
+        let load = self.loading.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.loaded = self.loaded.saturating_add(load);
     }
 }
 
@@ -277,6 +308,8 @@ impl travel_generators::Progress for Control {
     fn stage(&self, name: &str) {
         let mut state = self.lock();
         if state.stage.as_deref() != Some(name) {
+            state.end_loading();
+            state.loading = LOADING.contains(&name).then(Instant::now);
             state.stage = Some(name.to_owned());
             // What a stage begins with is told at once.
             (state.done, state.told) = (0, None);

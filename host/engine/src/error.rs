@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use travel::wishes::ListLength;
 use travel::{Dims, InvalidPlan, Rate};
 use travel_artifacts::ArtifactError;
-use travel_generators::GeneratorError;
+use travel_generators::{Flaw, GeneratorError};
 use travel_media::MediaError;
 use travel_queue::QueueError;
 use travel_sandbox::PluginError;
@@ -119,14 +119,12 @@ pub enum EngineError {
     #[error("{0}")]
     Stored(String),
     /// A generator's clip is not what was asked for.
-    #[error("{generator} returned a clip of {got}, but {want} was asked for")]
-    WrongClip {
+    #[error("{generator} returned {flaw}")]
+    BadClip {
         /// Which generator.
         generator: String,
-        /// What was decoded.
-        got: String,
-        /// What the plan says.
-        want: String,
+        /// What is wrong with it.
+        flaw: Flaw,
     },
     /// A generator's clip is no clip.
     #[error("the clip that {generator} returned cannot be decoded")]
@@ -135,32 +133,6 @@ pub enum EngineError {
         generator: String,
         /// Why.
         source: MediaError,
-    },
-    /// A generator's clip shows nothing, though its anchors do.
-    #[error(
-        "{generator} returned a black clip: the mean luma of its brightest frame is {brightest:.1} of 255, \
-             that of its anchors up to {anchors:.1}"
-    )]
-    BlackClip {
-        /// Which generator.
-        generator: String,
-        /// Of the brightest frame, 0 to 255.
-        brightest: f64,
-        /// Of the brightest anchor.
-        anchors: f64,
-    },
-    /// Nothing moves in a generator's clip, though its anchors differ.
-    #[error(
-        "{generator} returned a frozen clip: no frame differs from the first by more than {farthest:.2} of 255, \
-             its anchors by {anchors:.1}"
-    )]
-    FrozenClip {
-        /// Which generator.
-        generator: String,
-        /// Mean absolute difference of the frame that differs most from the first.
-        farthest: f64,
-        /// That of the first and the last anchor.
-        anchors: f64,
     },
     /// The generator failed task after task, and is left alone.
     #[error("generator {generator} failed task after task and is left alone for another {}",
@@ -223,10 +195,10 @@ impl EngineError {
             Self::OutputTaken { .. } => "output_taken",
             Self::OutputFolder { .. } => "output_folder",
             Self::StoredPlan(_) | Self::Stored(_) => "stored_record",
-            Self::WrongClip { .. } => "wrong_clip",
+            Self::BadClip { flaw: Flaw::Wrong { .. }, .. } => "wrong_clip",
+            Self::BadClip { flaw: Flaw::Black { .. }, .. } => "black_clip",
+            Self::BadClip { flaw: Flaw::Frozen { .. }, .. } => "frozen_clip",
             Self::SpoiltClip { .. } => "spoilt_clip",
-            Self::BlackClip { .. } => "black_clip",
-            Self::FrozenClip { .. } => "frozen_clip",
             Self::CircuitOpen { .. } => "circuit_open",
             Self::WrongFilm { .. } => "wrong_film",
             Self::UnknownKind(_) => "unknown_kind",
@@ -279,10 +251,10 @@ impl EngineError {
             Self::Queue(QueueError::Locked { .. }) => {
                 "submit to the running host with `travel-host travel`, or choose another database with --db".to_owned()
             }
-            Self::WrongClip { .. } | Self::WrongFilm { .. } => {
+            Self::BadClip { flaw: Flaw::Wrong { .. }, .. } | Self::WrongFilm { .. } => {
                 "the files were not used; see the log with -v, and try the run again".to_owned()
             }
-            Self::FrozenClip { generator, .. } => {
+            Self::BadClip { generator, flaw: Flaw::Frozen { .. } } => {
                 format!("`allow-still = true` in [generators.{generator}] lets such clips pass")
             }
             _ => String::new(),
@@ -317,12 +289,7 @@ impl EngineError {
             Self::Generator(e) => e.is_retryable(),
             Self::Plugin(e) => e.is_retryable(),
             Self::Queue(e) => e.is_retryable(),
-            Self::WrongClip { .. }
-            | Self::SpoiltClip { .. }
-            | Self::BlackClip { .. }
-            | Self::FrozenClip { .. }
-            | Self::CircuitOpen { .. }
-            | Self::Deadline { .. } => true,
+            Self::BadClip { .. } | Self::SpoiltClip { .. } | Self::CircuitOpen { .. } | Self::Deadline { .. } => true,
             _ => false,
         }
     }
@@ -333,12 +300,7 @@ impl EngineError {
         let Self::Generator(error) = self else {
             return matches!(
                 self,
-                Self::WrongClip { .. }
-                    | Self::SpoiltClip { .. }
-                    | Self::BlackClip { .. }
-                    | Self::FrozenClip { .. }
-                    | Self::CircuitOpen { .. }
-                    | Self::Deadline { .. }
+                Self::BadClip { .. } | Self::SpoiltClip { .. } | Self::CircuitOpen { .. } | Self::Deadline { .. }
             );
         };
         matches!(

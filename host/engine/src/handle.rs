@@ -8,7 +8,6 @@ mod orchestrator;
 mod segment;
 mod stitch;
 mod upscale;
-mod verify;
 
 use crate::circuit;
 use crate::control::Control;

@@ -5,7 +5,7 @@
 //! thread of its own, so that plugins and ffmpeg may block; that thread also settles the task with the queue before it
 //! reports back.
 
-use crate::control::{Begins, Control, PlaceWatch, Stop};
+use crate::control::{Begins, Control, DeviceTime, PlaceWatch, Stop};
 use crate::error::EngineError;
 use crate::limits::{QUEUE_RETRY, QUEUE_TRIES};
 use crate::observer::{HostEvent, Observer};
@@ -96,9 +96,9 @@ impl PlaceWatch for Placed {
         }
     }
 
-    fn left_place(&self) {
+    fn left_place(&self, time: DeviceTime) {
         // The host outlives its tasks: it waits for every report before it returns.
-        drop(self.report.send(Report { task: self.task, token: self.token, now: Now::Left }));
+        drop(self.report.send(Report { task: self.task, token: self.token, now: Now::Left(time) }));
     }
 }
 
@@ -120,8 +120,8 @@ struct Report {
 }
 
 enum Now {
-    /// It goes on, and no longer needs its place.
-    Left,
+    /// It goes on, and no longer needs its place; how it spent its time there.
+    Left(DeviceTime),
     /// It has settled.
     Ended(Result<(), QueueError>),
 }
@@ -498,9 +498,9 @@ impl Hands {
         let Report { task, token, now } = report;
         let is_newest = self.running.get(&task).is_some_and(|held| held.token == token);
         let settled = match now {
-            Now::Left => {
+            Now::Left(time) => {
                 if is_newest {
-                    self.slots.leave(task);
+                    self.slots.leave(task, time);
                 }
                 Ok(())
             }
@@ -577,7 +577,7 @@ mod tests {
     impl PlaceWatch for Nobody {
         fn waits(&self) {}
         fn has_place(&self) {}
-        fn left_place(&self) {}
+        fn left_place(&self, _: DeviceTime) {}
     }
 
     #[test]

@@ -30,31 +30,18 @@ pub const SHEET: (u32, u32, u32) = (6, 5, 240);
 /// Largest number of slots of one pool.
 pub const MAX_SLOTS: u32 = 64;
 
-/// How often in a row a place takes a task because its model is loaded, before it takes whatever is next.
-pub const MAX_STREAK: u32 = 12;
+/// How often in a row a place takes a task because its model is loaded, before it takes whatever is next, while nobody knows
+/// what loading costs.
+pub const USUAL_STREAK: u32 = 12;
+
+/// The same, however dear loading is.
+pub const MAX_STREAK: u32 = 48;
+
+/// What a place may spend of its time with loading because it takes turns, as far as [`MAX_STREAK`] allows.
+pub const LOAD_SHARE: f64 = 0.02;
 
 /// How long a task that does not fit waits before room is made for it.
 pub const RESERVE_AFTER: Duration = Duration::from_secs(60);
 
 /// Tasks that a place of a generator's pool claims beyond those that it runs, to prepare them meanwhile.
 pub const PREPARE_AHEAD: u32 = 1;
-
-/// Mean luma, 0 to 255, below which a frame counts as black. A decoder's black is 0 to 1, with a codec's noise up to 2;
-/// the darkest night that shows something is above.
-pub const BLACK_LUMA: f64 = 3.0;
-
-/// Mean luma from which an anchor is certainly not black: apart from [`BLACK_LUMA`], so that a dark anchor which comes back a
-/// little darker fails nobody.
-pub const LIT_LUMA: f64 = 8.0;
-
-/// Mean absolute difference, in code values, up to which a frame counts as the same picture as the first: what a lossy codec
-/// changes in a picture that stands still.
-pub const STILL_DIFFERENCE: f64 = 1.0;
-
-/// Mean absolute difference from which two anchors are certainly different pictures: whatever leads from one to the other is
-/// beyond [`STILL_DIFFERENCE`] somewhere.
-pub const ANCHORS_APART: f64 = 4.0;
-
-/// Mean absolute difference, in code values, of a returned known frame to the guide's from which the user is told: a codec
-/// between makes 1 or 2, a model's own round trip about 4, and beyond 8 the step shows where segments meet.
-pub const KNOWN_OFF: f64 = 8.0;

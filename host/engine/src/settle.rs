@@ -199,7 +199,7 @@ mod tests {
     impl PlaceWatch for Nobody {
         fn waits(&self) {}
         fn has_place(&self) {}
-        fn left_place(&self) {}
+        fn left_place(&self, _: crate::control::DeviceTime) {}
     }
 
     fn control() -> Arc<Control> {

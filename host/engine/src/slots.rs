@@ -6,11 +6,14 @@
 //!
 //! * **Prefetch.** A place claims up to [`Place::ahead`] tasks more than it can run, so that what can be prepared without
 //!   the device (guide and mask clips) is prepared while the device is busy.
-//! * **Affinity.** A place asks for tasks that suit what it has loaded, at most [`MAX_STREAK`] times in a row.
+//! * **Affinity.** A place asks for tasks that suit what it has loaded, as often in a row as loading is dear: what it costs is
+//!   measured. With models that are loaded at once, tasks take turns; with slow ones a place stays with what it has for so
+//!   long that loading takes [`LOAD_SHARE`] of its time, and [`MAX_STREAK`] tasks at most.
 //! * **Room for large tasks.** Pools that fit are asked for first. One that does not fit and whose next task has waited
 //!   for [`RESERVE_AFTER`] goes before all others; once it is claimed nothing else starts there until it fits.
 
-use crate::limits::{MAX_STREAK, RESERVE_AFTER};
+use crate::control::DeviceTime;
+use crate::limits::{LOAD_SHARE, MAX_STREAK, RESERVE_AFTER, USUAL_STREAK};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -68,6 +71,7 @@ enum Stage {
 struct Held {
     task: TaskId,
     memory_mb: u64,
+    affinity: Option<String>,
     stage: Stage,
 }
 
@@ -93,17 +97,50 @@ pub struct Wish {
     pub ahead: bool,
 }
 
+/// What a model's tasks cost, s: the mean of the last few.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cost {
+    load: Option<f64>,
+    work: Option<f64>,
+}
+
+impl Cost {
+    fn learn(&mut self, time: DeviceTime) {
+        // The weight of the newest: about the last four count.
+        let mix = |mean: Option<f64>, new: Duration| {
+            Some(mean.map_or(new.as_secs_f64(), |mean| mean + (new.as_secs_f64() - mean) * 0.25))
+        };
+        self.work = mix(self.work, time.work);
+        if !time.load.is_zero() {
+            self.load = mix(self.load, time.load);
+        }
+    }
+
+    /// How many tasks in a row are worth their model's loading.
+    fn streak(self) -> u32 {
+        match (self.load, self.work) {
+            (Some(load), Some(work)) => {
+                let tasks = (load / (LOAD_SHARE * work.max(f64::MIN_POSITIVE))).ceil();
+                tasks.clamp(1.0, f64::from(MAX_STREAK)) as u32
+            }
+            _ => USUAL_STREAK,
+        }
+    }
+}
+
 /// All places of a host.
 #[derive(Debug, Clone)]
 pub struct Slots {
     places: Vec<Filled>,
+    /// By what tasks say that a device has loaded after them.
+    costs: BTreeMap<String, Cost>,
 }
 
 impl Slots {
     /// Empty places.
     pub fn new(places: Vec<Place>) -> Self {
         let empty = |place| Filled { place, held: Vec::new(), loaded: None, streak: 0 };
-        Self { places: places.into_iter().map(empty).collect() }
+        Self { places: places.into_iter().map(empty).collect(), costs: BTreeMap::new() }
     }
 
     /// What the host tells the queue that it offers.
@@ -132,7 +169,7 @@ impl Slots {
     /// taken by a place that would have to load for it. `waiting` is how long the next task of a pool has waited.
     pub fn wishes(&self, waiting: &BTreeMap<String, Duration>) -> Vec<Wish> {
         let mut wishes: Vec<Wish> =
-            self.places.iter().enumerate().filter_map(|(i, filled)| filled.wish(i, waiting)).collect();
+            self.places.iter().enumerate().filter_map(|(i, filled)| filled.wish(i, waiting, &self.costs)).collect();
         wishes.sort_by_key(|wish| (wish.ahead, wish.affinity.is_none()));
         wishes
     }
@@ -154,14 +191,18 @@ impl Slots {
         }
         let memory_mb = filled.place.pools.get(pool).copied().unwrap_or(0);
         let runs = filled.count(Stage::Prepared) == 0 && filled.fits(memory_mb);
-        filled.held.push(Held { task, memory_mb, stage: if runs { Stage::Runs } else { Stage::Prepared } });
+        let stage = if runs { Stage::Runs } else { Stage::Prepared };
+        filled.held.push(Held { task, memory_mb, affinity: affinity.map(str::to_owned), stage });
         runs
     }
 
-    /// A task that still works, but no longer needs its place.
-    pub fn leave(&mut self, task: TaskId) {
+    /// A task that still works, but no longer needs its place; how it spent its time there, from which is learnt.
+    pub fn leave(&mut self, task: TaskId, time: DeviceTime) {
         for held in self.places.iter_mut().flat_map(|filled| &mut filled.held).filter(|held| held.task == task) {
             held.stage = Stage::Leaves;
+            if let Some(affinity) = &held.affinity {
+                self.costs.entry(affinity.clone()).or_default().learn(time);
+            }
         }
     }
 
@@ -220,7 +261,7 @@ impl Filled {
         self.count(Stage::Runs) < self.place.slots as usize && memory_mb <= self.free_mb()
     }
 
-    fn wish(&self, place: usize, waiting: &BTreeMap<String, Duration>) -> Option<Wish> {
+    fn wish(&self, place: usize, waiting: &BTreeMap<String, Duration>, costs: &BTreeMap<String, Cost>) -> Option<Wish> {
         let room = (self.place.slots as usize).saturating_add(self.place.ahead as usize);
         let (running, prepared) = (self.count(Stage::Runs), self.count(Stage::Prepared));
         let busy = running >= self.place.slots as usize;
@@ -235,7 +276,8 @@ impl Filled {
         pools.retain(|pool| !too_large(pool) || waited(pool) >= RESERVE_AFTER);
         // Who is too large and has waited so long comes first, then who has waited longest.
         pools.sort_by_key(|pool| (!too_large(pool), std::cmp::Reverse(waited(pool))));
-        let affinity = self.loaded.clone().filter(|_| self.streak < MAX_STREAK);
+        let streak = |loaded: &String| costs.get(loaded).copied().unwrap_or_default().streak();
+        let affinity = self.loaded.clone().filter(|loaded| self.streak < streak(loaded));
         (!pools.is_empty()).then(|| Wish { place, pools: pools.into_iter().cloned().collect(), affinity, ahead: busy })
     }
 }
@@ -261,7 +303,7 @@ mod tests {
         assert!(!slots.take(0, TaskId(2), "gpu", None), "it is prepared meanwhile");
         assert!(slots.wishes(&none).is_empty());
         assert_eq!(slots.start_next(), None);
-        slots.leave(TaskId(1));
+        slots.leave(TaskId(1), DeviceTime::default());
         assert_eq!(slots.start_next(), Some(TaskId(2)), "the device is free before the first is stored");
         assert_eq!(slots.start_next(), None);
         slots.end(TaskId(1));
@@ -282,16 +324,37 @@ mod tests {
     fn what_is_loaded_is_asked_for_a_few_times_and_then_anything() {
         let mut slots = Slots::new(vec![Place::slots_of("gpu", 1, 0), Place::slots_of("gpu", 1, 0)]);
         let none = BTreeMap::new();
-        for n in 0..i64::from(MAX_STREAK) {
+        for n in 0..i64::from(USUAL_STREAK) {
             slots.take(1, TaskId(n), "gpu", Some("wan"));
             slots.end(TaskId(n));
             let wishes = slots.wishes(&none);
-            let expected = (n + 1 < i64::from(MAX_STREAK)).then(|| "wan".to_owned());
+            let expected = (n + 1 < i64::from(USUAL_STREAK)).then(|| "wan".to_owned());
             assert_eq!(wishes.iter().find(|w| w.place == 1).unwrap().affinity, expected);
             assert!(expected.is_none() || wishes[0].place == 1, "who has something loaded asks first");
         }
         slots.take(1, TaskId(9), "gpu", Some("ltx"));
         assert_eq!(slots.loaded(1), Some("ltx"));
+    }
+
+    #[test]
+    fn how_long_a_place_stays_with_a_model_follows_from_what_loading_has_cost() {
+        let streak = |load: u64, work: u64| {
+            let mut slots = Slots::new(vec![Place::slots_of("gpu", 1, 0)]);
+            let (mut taken, mut load) = (0, Duration::from_secs(load));
+            loop {
+                slots.take(0, TaskId(taken), "gpu", Some("wan"));
+                slots.leave(TaskId(taken), DeviceTime { load, work: Duration::from_secs(work) });
+                slots.end(TaskId(taken));
+                (taken, load) = (taken + 1, Duration::ZERO);
+                if slots.wishes(&BTreeMap::new())[0].affinity.is_none() {
+                    return taken;
+                }
+            }
+        };
+        assert_eq!(streak(0, 100), i64::from(USUAL_STREAK), "nobody has measured it");
+        assert_eq!(streak(1, 100), 1, "a second of a hundred is no reason");
+        assert_eq!(streak(60, 300), 10, "60 of 3,000 s");
+        assert_eq!(streak(600, 5), i64::from(MAX_STREAK), "others get their turn all the same");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use travel_engine::control::DeviceTime;
 use travel_engine::slots::{Place, Slots, Wish};
 use travel_queue::*;
 
@@ -82,6 +83,8 @@ struct Job {
     claimed: Claimed,
     place: usize,
     seconds: u64,
+    /// Of these, until its model was loaded; nothing before it starts.
+    load: u64,
 }
 
 impl Site {
@@ -125,7 +128,7 @@ impl Site {
             let Some(claimed) = self.store.claim(request).unwrap() else { continue };
             let runs = self.slots.take(place, claimed.task, &claimed.pool, claimed.affinity.as_deref());
             let seconds = claimed.input.as_u64().unwrap();
-            return Some((Job { claimed, place, seconds }, runs));
+            return Some((Job { claimed, place, seconds, load: 0 }, runs));
         }
         None
     }
@@ -152,10 +155,11 @@ impl Site {
                 starting.push(task);
             }
             for task in starting {
-                let job = &jobs[&task];
+                let job = jobs.get_mut(&task).unwrap();
                 let model = job.claimed.affinity.clone().unwrap();
                 let mut seconds = job.seconds;
                 if loaded.get(&job.place) != Some(&model) {
+                    job.load = LOAD;
                     seconds += LOAD;
                     day.switches += 1;
                     loaded.insert(job.place, model);
@@ -167,6 +171,8 @@ impl Site {
             self.clock.set(TimestampMs(at));
             let job = jobs.remove(&task).unwrap();
             self.store.succeed(Finish::new(task, job.claimed.token, json!(null))).unwrap();
+            let [load, work] = [job.load, job.seconds].map(Duration::from_secs);
+            self.slots.leave(task, DeviceTime { load, work });
             self.slots.end(task);
             day.served.push((job.claimed.tenant, spent[&task]));
         }

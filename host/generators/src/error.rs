@@ -171,6 +171,14 @@ pub enum GeneratorError {
         /// Why.
         source: MediaError,
     },
+    /// A file that is to be sent cannot be read.
+    #[error("the file {} cannot be read", path.display())]
+    FileUnreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: MediaError,
+    },
     /// A control clip is shorter or longer than the job.
     #[error("the {control} has {}{found} frames, the job {expected}", if *at_least { "at least " } else { "" })]
     ControlLength {
@@ -259,6 +267,7 @@ impl GeneratorError {
             Self::Fatal { .. } => "generator_fatal",
             Self::NoClip { .. } => "generator_no_clip",
             Self::ControlUnreadable { .. } => "generator_control_unreadable",
+            Self::FileUnreadable { .. } => "generator_file_unreadable",
             Self::ControlLength { .. } => "generator_control_length",
             Self::ControlSize { .. } => "generator_control_size",
             Self::NothingToGoBy { .. } => "generator_nothing_to_go_by",
@@ -276,6 +285,7 @@ impl GeneratorError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::ControlUnreadable { source, .. }
+            | Self::FileUnreadable { source, .. }
             | Self::OutUnwritable { source, .. }
             | Self::NotUpscaled { source, .. } => source.is_retryable(),
             Self::Model { .. }

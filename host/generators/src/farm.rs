@@ -206,7 +206,7 @@ impl RenderFarm {
     fn job(&self, hello: &Hello, work: Work<'_>) -> Result<(Value, BTreeMap<String, PathBuf>), GeneratorError> {
         let mut files = BTreeMap::new();
         let mut named = |path: &Path| {
-            let sha256 = digest::of_file(path).map_err(|e| self.failed(&Fault::Disk(e), path))?;
+            let sha256 = digest::of_file(path).map_err(|e| self.failed(&Fault::Unread(e), path))?;
             files.insert(sha256.clone(), path.to_owned());
             Ok::<_, GeneratorError>(sha256)
         };

@@ -23,7 +23,9 @@ pub(crate) enum Fault {
     Away(String),
     /// It answered with this status and these words.
     Said(u16, String),
-    /// A file of this machine cannot be read or written.
+    /// A file to send cannot be read.
+    Unread(std::io::Error),
+    /// A file that came cannot be written.
     Disk(std::io::Error),
 }
 
@@ -32,7 +34,7 @@ impl std::fmt::Display for Fault {
         match self {
             Self::Away(why) => f.write_str(why),
             Self::Said(status, words) => write!(f, "it answered {status}: {words}"),
-            Self::Disk(error) => error.fmt(f),
+            Self::Unread(error) | Self::Disk(error) => error.fmt(f),
         }
     }
 }
@@ -58,14 +60,14 @@ pub(crate) fn fault_of_address(url: &str) -> Option<String> {
 /// What becomes of a job after such a fault; `path` is the file that was read or written.
 pub(crate) fn failed(generator: &str, fault: &Fault, path: &Path) -> GeneratorError {
     let generator = generator.to_owned();
+    let because = |error: &std::io::Error| match error.kind() {
+        ErrorKind::StorageFull => MediaError::DiskFull { path: path.to_owned() },
+        ErrorKind::NotFound => MediaError::Missing { path: path.to_owned() },
+        kind => MediaError::Io { path: path.to_owned(), source: std::io::Error::new(kind, error.to_string()) },
+    };
     match fault {
-        Fault::Disk(error) => {
-            let source = match error.kind() {
-                ErrorKind::StorageFull => MediaError::DiskFull { path: path.to_owned() },
-                kind => MediaError::Io { path: path.to_owned(), source: std::io::Error::new(kind, error.to_string()) },
-            };
-            GeneratorError::OutUnwritable { path: path.to_owned(), source }
-        }
+        Fault::Unread(error) => GeneratorError::FileUnreadable { path: path.to_owned(), source: because(error) },
+        Fault::Disk(error) => GeneratorError::OutUnwritable { path: path.to_owned(), source: because(error) },
         Fault::Said(401 | 403, words) => {
             GeneratorError::Refused { generator, message: format!("it does not let this host in: {words}") }
         }

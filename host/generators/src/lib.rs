@@ -13,6 +13,7 @@
 //! | `dissolve` | a plain cross-dissolve |
 //! | `lanczos` | larger films, by resampling |
 //! | `work`, `ends`, `http` | what programs, ComfyUI and farms share |
+//! | `verify` | whether a clip is what was asked for |
 //! | `settings` | their settings |
 //! | `control`, `render`, `gap` | guide and mask → kept frames and gaps between them |
 //! | `pace` | how time runs in a gap |
@@ -41,6 +42,7 @@ mod render;
 #[cfg(feature = "rife")]
 mod rife;
 mod settings;
+mod verify;
 mod work;
 
 pub use comfyui::{Comfyui, ComfyuiServers, Interrupt};
@@ -50,7 +52,9 @@ pub use farm::{FARM_PROTOCOL, Farm, RenderFarm};
 pub use gap::{Emit, Gap};
 pub use generator::{CPU, Capabilities, Device, GPU, Generated, Generator, Job, Progress, Upscale, Upscaled};
 pub use lanczos::Lanczos;
+pub use limits::KNOWN_OFF;
 pub use policy::{Circuit, Policy, Rung};
 pub use registry::Generators;
 #[cfg(feature = "rife")]
 pub use rife::Rife;
+pub use verify::{Flaw, Wanted};

@@ -50,3 +50,23 @@ pub(crate) const CIRCUIT_COOLING: Duration = Duration::from_secs(30);
 
 /// Longest: what a probe costs in ten minutes is little.
 pub(crate) const CIRCUIT_MOST: Duration = Duration::from_secs(600);
+
+/// Mean luma, 0 to 255, below which a frame counts as black. A decoder's black is 0 to 1, with a codec's noise up to 2;
+/// the darkest night that shows something is above.
+pub(crate) const BLACK_LUMA: f64 = 3.0;
+
+/// Mean luma from which an anchor is certainly not black: apart from [`BLACK_LUMA`], so that a dark anchor which comes back a
+/// little darker fails nobody.
+pub(crate) const LIT_LUMA: f64 = 8.0;
+
+/// Mean absolute difference, in code values, up to which a frame counts as the same picture as the first: what a lossy codec
+/// changes in a picture that stands still.
+pub(crate) const STILL_DIFFERENCE: f64 = 1.0;
+
+/// Mean absolute difference from which two anchors are certainly different pictures: whatever leads from one to the other is
+/// beyond [`STILL_DIFFERENCE`] somewhere.
+pub(crate) const ANCHORS_APART: f64 = 4.0;
+
+/// Mean absolute difference, in code values, of a returned known frame to the guide's from which the user is told: a codec
+/// between makes 1 or 2, a model's own round trip about 4, and beyond 8 the step shows where segments meet.
+pub const KNOWN_OFF: f64 = 8.0;

@@ -119,6 +119,7 @@ impl Process {
         if let Some(child) = self.warm.take(&self.name, device, on) {
             return Ok(child);
         }
+        on.stage("start");
         self.warm.await_start(&self.name, device, on)?;
         Child::start(&self.name, &self.recipe, device, on)
     }

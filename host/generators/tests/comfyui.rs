@@ -3,94 +3,22 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail where it stands")]
 
 mod clips;
+mod stand_ins;
 
 use clips::{Steps, job, middle_error, read_clip, texture};
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use stand_ins::{ComfyuiServer, comfyui, python, root};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tempfile::{TempDir, tempdir};
 use travel::Dims;
 use travel_generators::process::{Recipe, Verdict};
-use travel_generators::{ComfyuiServers, Generator as _, GeneratorError, Job, Progress};
+use travel_generators::{Generator as _, GeneratorError, Job, Progress};
 
 const DIMS: Dims = Dims { width: 64, height: 48 };
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// The Python of `make python`.
-fn python() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let python = target.join("python/bin/python");
-    let able = Command::new(&python).args(["-c", "import aiohttp, cv2, comfykit, comfy_api_simplified"]).output();
-    assert!(
-        able.is_ok_and(|able| able.status.success()),
-        "{} lacks what the ComfyUI server of these tests needs: run `make python`, and read what it says",
-        python.display()
-    );
-    python
-}
-
-/// A server that ends with this value.
-struct Server {
-    child: Child,
-    port: u16,
-}
-
-impl Server {
-    fn start(words: &[&str]) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/comfyui/server.py");
-        let mut child = Command::new(python())
-            .arg(script)
-            .args(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().parse().unwrap_or_else(|_| panic!("the server did not start: {line}"));
-        Self { child, port }
-    }
-
-    fn of(era: &str, fault: &str) -> Self {
-        Self::start(&["--era", era, "--fault", fault])
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// What it has seen.
-    fn seen(&self) -> Value {
-        ureq::get(format!("{}/test/seen", self.url())).call().unwrap().body_mut().read_json().unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        drop(self.child.wait());
-    }
-}
-
-fn prepared(servers: &[&Server], more: &Value) -> ComfyuiServers {
-    let urls: Vec<String> = servers.iter().map(|server| server.url()).collect();
-    let mut comfyui = json!({
-        "servers": urls,
-        "workflow": root().join("examples/generators/comfyui/wan-vace.json"),
-    });
-    comfyui.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
-    let mut recipe: Recipe =
-        serde_json::from_value(json!({ "settings": { "steps": 5 }, "silence": "8s", "comfyui": comfyui })).unwrap();
-    assert_eq!(recipe.prepare(Path::new("/")), None);
-    recipe.servers("comfy").unwrap()
-}
 
 fn a_job(folder: &TempDir) -> Job {
     let mut kept = vec![None; 17];
@@ -128,9 +56,9 @@ impl Progress for Listener {
 #[test]
 fn old_and_new_servers_render_and_tell_how_far_they_are() {
     for era in ["old", "new"] {
-        let server = Server::of(era, "none");
+        let server = ComfyuiServer::of(era, "none");
         let folder = tempdir().unwrap();
-        let (generator, job, heard) = (prepared(&[&server], &json!({})), a_job(&folder), Listener::default());
+        let (generator, job, heard) = (comfyui(&[&server], &json!({})), a_job(&folder), Listener::default());
         generator.generate(&job, &heard).unwrap();
         let clip = read_clip(&job.out);
         assert_eq!((clip.len(), clip[0].dims), (17, DIMS), "{era}");
@@ -150,10 +78,10 @@ fn old_and_new_servers_render_and_tell_how_far_they_are() {
 
 #[test]
 fn first_and_last_frames_are_rendered_without_a_guide() {
-    let server = Server::of("new", "none");
+    let server = ComfyuiServer::of("new", "none");
     let folder = tempdir().unwrap();
     let workflow = root().join("examples/generators/comfyui/wan-first-last-frame.json");
-    let generator = prepared(&[&server], &json!({ "workflow": workflow }));
+    let generator = comfyui(&[&server], &json!({ "workflow": workflow }));
     let able = generator.describe().unwrap();
     assert!(!able.wants_guide && !able.grid.wants_mask && able.reads_prompts);
     let job = a_job(&folder);
@@ -174,10 +102,10 @@ fn what_a_server_survives_its_jobs_survive() {
         ("old", "lose answer"),
         ("new", "gifs"),
     ] {
-        let server = Server::of(era, fault);
+        let server = ComfyuiServer::of(era, fault);
         let folder = tempdir().unwrap();
         let job = a_job(&folder);
-        prepared(&[&server], &json!({})).generate(&job, &Steps).unwrap_or_else(|e| panic!("{era}, {fault}: {e}"));
+        comfyui(&[&server], &json!({})).generate(&job, &Steps).unwrap_or_else(|e| panic!("{era}, {fault}: {e}"));
         assert_eq!(read_clip(&job.out).len(), 17, "{era}, {fault}");
         assert_eq!(server.seen()["history"], 1, "{era}, {fault}: the job was rendered once");
     }
@@ -198,10 +126,10 @@ fn every_failure_says_why_and_whether_to_try_again() {
         ("garbage", "generator_transient", true, "no JSON"),
         ("unauthorized", "generator_transient", true, "401: who are you?"),
     ] {
-        let server = Server::of("new", fault);
+        let server = ComfyuiServer::of("new", fault);
         let folder = tempdir().unwrap();
         let job = a_job(&folder);
-        let error = prepared(&[&server], &json!({})).generate(&job, &Listener::default()).unwrap_err();
+        let error = comfyui(&[&server], &json!({})).generate(&job, &Listener::default()).unwrap_err();
         assert_eq!((error.code(), error.is_retryable()), (code, retries), "{fault}: {error}");
         assert!(error.to_string().contains(says), "{fault}: {error}");
         assert!(!job.out.exists(), "{fault}: half a clip is left");
@@ -210,10 +138,10 @@ fn every_failure_says_why_and_whether_to_try_again() {
 
 #[test]
 fn a_workflow_that_a_server_refuses_is_explained_node_by_node() {
-    let server = Server::of("new", "none");
+    let server = ComfyuiServer::of("new", "none");
     let folder = tempdir().unwrap();
     let wrong = Job { settings: json!({ "sampler": "none", "model": "mine.safetensors" }), ..a_job(&folder) };
-    let error = prepared(&[&server], &json!({})).generate(&wrong, &Steps).unwrap_err();
+    let error = comfyui(&[&server], &json!({})).generate(&wrong, &Steps).unwrap_err();
     assert!(!error.is_retryable(), "{error}");
     for says in ["node 1 (UNETLoader): Value not in list", "mine.safetensors", "sampler_name: 'none' not in"] {
         assert!(error.to_string().contains(says), "{error}");
@@ -224,11 +152,11 @@ fn a_workflow_that_a_server_refuses_is_explained_node_by_node() {
 fn only_this_hosts_job_is_stopped() {
     for (era, interrupt, interrupts) in [("new", "own", 0), ("middle", "own", 1), ("old", "own", 0), ("old", "any", 1)]
     {
-        let server = Server::start(&["--era", era, "--seconds-a-step", "0.3"]);
+        let server = ComfyuiServer::start(&["--era", era, "--seconds-a-step", "0.3"]);
         let folder = tempdir().unwrap();
         let job = a_job(&folder);
         let listener = Listener { gives_up: true.into(), ..Listener::default() };
-        let error = prepared(&[&server], &json!({ "interrupt": interrupt })).generate(&job, &listener).unwrap_err();
+        let error = comfyui(&[&server], &json!({ "interrupt": interrupt })).generate(&job, &listener).unwrap_err();
         assert!(matches!(error, GeneratorError::Cancelled { .. }), "{error}");
         let seen = server.seen();
         assert_eq!(seen["interrupts"].as_array().unwrap().len(), interrupts, "{era}: {seen}");
@@ -239,7 +167,7 @@ fn only_this_hosts_job_is_stopped() {
 #[test]
 fn a_job_that_waits_behind_another_says_so_and_leaves_the_other_alone() {
     for era in ["old", "new"] {
-        let server = Server::of(era, "none");
+        let server = ComfyuiServer::of(era, "none");
         ureq::post(format!("{}/test/foreign?seconds=60", server.url())).send_empty().unwrap();
         let folder = tempdir().unwrap();
         let job = a_job(&folder);
@@ -257,7 +185,7 @@ fn a_job_that_waits_behind_another_says_so_and_leaves_the_other_alone() {
             fn on_cancel(&self, _: Box<dyn Fn() + Send + Sync>) {}
         }
         // Only a job behind another is put aside until its turn, so the server's own worker must not take it.
-        let error = prepared(&[&server], &json!({})).generate(&job, &Impatient(AtomicBool::new(false)));
+        let error = comfyui(&[&server], &json!({})).generate(&job, &Impatient(AtomicBool::new(false)));
         match error {
             Err(GeneratorError::Cancelled { .. }) => {}
             other => panic!("{era}: {other:?}"),
@@ -270,9 +198,9 @@ fn a_job_that_waits_behind_another_says_so_and_leaves_the_other_alone() {
 #[test]
 fn jobs_go_to_servers_that_are_there_and_idle() {
     let slow = ["--seconds-a-step", "0.2"];
-    let (one, two) = (Server::start(&slow), Server::start(&slow));
-    let gone = Server::of("new", "none");
-    let generator = prepared(&[&gone, &one, &two], &json!({}));
+    let (one, two) = (ComfyuiServer::start(&slow), ComfyuiServer::start(&slow));
+    let gone = ComfyuiServer::of("new", "none");
+    let generator = comfyui(&[&gone, &one, &two], &json!({}));
     drop(gone);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -291,8 +219,8 @@ fn jobs_go_to_servers_that_are_there_and_idle() {
 
 #[test]
 fn a_check_asks_each_server_for_each_node() {
-    let (good, poor) = (Server::of("new", "none"), Server::of("old", "missing node"));
-    let generator = prepared(&[&good, &poor], &json!({}));
+    let (good, poor) = (ComfyuiServer::of("new", "none"), ComfyuiServer::of("old", "missing node"));
+    let generator = comfyui(&[&good, &poor], &json!({}));
     let steps = generator.check(&mut |_| {});
     let broken: Vec<_> = steps.iter().filter(|step| step.verdict != Verdict::Holds).collect();
     assert_eq!((steps.len(), broken.len()), (4, 1), "{steps:?}");
@@ -324,7 +252,7 @@ fn mistakes_in_the_configuration_are_found_before_anything_is_asked() {
 #[test]
 fn the_server_of_these_tests_serves_two_clients_that_others_wrote() {
     for era in ["old", "new"] {
-        let server = Server::of(era, "none");
+        let server = ComfyuiServer::of(era, "none");
         let folder = tempdir().unwrap();
         let job = a_job(&folder);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/comfyui/clients.py");
@@ -352,9 +280,9 @@ fn the_server_of_these_tests_serves_two_clients_that_others_wrote() {
 
 #[test]
 fn silence_ends_a_job() {
-    let server = Server::start(&["--seconds-a-step", "60"]);
+    let server = ComfyuiServer::start(&["--seconds-a-step", "60"]);
     let folder = tempdir().unwrap();
-    let generator = prepared(&[&server], &json!({}));
+    let generator = comfyui(&[&server], &json!({}));
     let error = generator.generate(&a_job(&folder), &Steps).unwrap_err();
     assert!(matches!(error, GeneratorError::Silent { after, .. } if after == Duration::from_secs(8)), "{error}");
     assert_eq!(server.seen()["interrupts"], json!([]));

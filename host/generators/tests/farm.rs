@@ -2,96 +2,23 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail where it stands")]
 
 mod clips;
+mod stand_ins;
 
 use clips::{Watcher, job, read_clip, texture};
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use stand_ins::{FarmServer, farm};
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::{TempDir, tempdir};
 use travel::Dims;
-use travel_generators::process::{Recipe, Verdict};
+use travel_generators::process::Verdict;
 use travel_generators::{Generator as _, GeneratorError, Job, Progress, RenderFarm};
 use travel_media::Encode;
 
 const DIMS: Dims = Dims { width: 64, height: 48 };
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-/// A farm whose program does one thing wrong; it ends with this value.
-struct Farm {
-    child: Child,
-    port: u16,
-    folder: PathBuf,
-}
-
-impl Farm {
-    fn start(folder: &Path, fault: &str) -> Self {
-        Self::at(folder, fault, 0, None)
-    }
-
-    fn at(folder: &Path, fault: &str, port: u16, token: Option<&str>) -> Self {
-        let mut command = Command::new("python3");
-        command
-            .arg(script("../../examples/generators/farm/farm.py"))
-            .args(["--port", &port.to_string(), "--folder"])
-            .arg(folder.join("farm"))
-            .args(["--", "python3"])
-            .arg(script("tests/faulty.py"))
-            .arg(fault)
-            .current_dir(folder)
-            .stdout(Stdio::piped());
-        if let Some(token) = token {
-            command.env("FARM_TOKEN", token);
-        }
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
-        let port = port.unwrap_or_else(|| panic!("the farm did not start: {line}"));
-        Self { child, port, folder: folder.to_owned() }
-    }
-
-    /// How many programs it has started.
-    fn programs(&self) -> usize {
-        std::fs::read_to_string(self.folder.join("pids")).unwrap().lines().count()
-    }
-
-    /// How many segments its programs have begun.
-    fn jobs(&self) -> usize {
-        std::fs::read_to_string(self.folder.join("jobs-begun")).map_or(0, |text| text.lines().count())
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    fn generator(&self) -> RenderFarm {
-        farm(&self.url(), &json!({}))
-    }
-}
-
-impl Drop for Farm {
-    fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        drop(self.child.wait());
-    }
-}
-
-fn farm(url: &str, more: &Value) -> RenderFarm {
-    let mut farm = json!({ "url": url });
-    farm.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
-    let mut recipe: Recipe = serde_json::from_value(json!({ "silence": "5s", "farm": farm })).unwrap();
-    assert_eq!(recipe.prepare(Path::new("/")), None);
-    recipe.render_farm("farm").unwrap()
-}
 
 fn a_job(folder: &TempDir) -> Job {
     job(folder.path(), &[Some(texture(DIMS, 0.0)), None, None, Some(texture(DIMS, 3.0))])
@@ -123,7 +50,7 @@ impl Progress for GivesUp {
 #[test]
 fn a_farm_renders_what_its_program_renders_and_is_sent_each_file_once() {
     let folder = tempdir().unwrap();
-    let farm = Farm::start(folder.path(), "nothing");
+    let farm = FarmServer::start(folder.path(), "nothing");
     let generator = farm.generator();
     let able = generator.describe().unwrap();
     assert_eq!((able.pool.as_str(), able.wants_guide, able.renders), ("farm", true, true));
@@ -143,7 +70,7 @@ fn a_farm_renders_what_its_program_renders_and_is_sent_each_file_once() {
 #[test]
 fn a_farm_makes_films_larger_too() {
     let folder = tempdir().unwrap();
-    let farm = Farm::start(folder.path(), "returns-a-small-film");
+    let farm = FarmServer::start(folder.path(), "returns-a-small-film");
     let generator = farm.generator();
     assert_eq!((generator.describe().unwrap().upscales, generator.describe().unwrap().renders), (Some(2.0), false));
     let job = a_job(&folder);
@@ -168,7 +95,7 @@ fn a_farm_makes_films_larger_too() {
 #[test]
 fn the_check_lets_a_good_farm_pass() {
     let folder = tempdir().unwrap();
-    let farm = Farm::start(folder.path(), "nothing");
+    let farm = FarmServer::start(folder.path(), "nothing");
     let tried = tempdir().unwrap();
     let steps = farm.generator().check(&Value::Null, tried.path(), &mut |_| ()).unwrap();
     assert!(steps.len() == 6 && steps.iter().all(|step| step.verdict == Verdict::Holds), "{steps:?}");
@@ -184,7 +111,7 @@ fn the_check_lets_a_good_farm_pass() {
 #[test]
 fn a_farm_asks_for_its_token() {
     let folder = tempdir().unwrap();
-    let farm_with_token = Farm::at(folder.path(), "nothing", 0, Some("secret"));
+    let farm_with_token = FarmServer::at(folder.path(), "nothing", 0, Some("secret"));
     let error = farm_with_token.generator().describe().unwrap_err();
     assert!(
         error.code() == "generator_refused" && error.to_string().ends_with("in: the token is wrong or missing"),
@@ -208,7 +135,7 @@ fn what_the_program_says_of_its_failure_arrives() {
         ("writes-a-link", "generator_transient", true),
     ] {
         let folder = tempdir().unwrap();
-        let farm = Farm::start(folder.path(), fault);
+        let farm = FarmServer::start(folder.path(), fault);
         let job = a_job(&folder);
         let error = farm.generator().generate(&job, &Watcher::of_steps()).unwrap_err();
         assert_eq!((error.code(), error.is_retryable()), (code, retryable), "{fault}: {error}");
@@ -226,7 +153,7 @@ fn what_the_program_says_of_its_failure_arrives() {
 #[test]
 fn a_job_outlives_its_farm() {
     let folder = tempdir().unwrap();
-    let mut first = Farm::start(folder.path(), "takes-its-time");
+    let mut first = FarmServer::start(folder.path(), "takes-its-time");
     let (port, job) = (first.port, a_job(&folder));
     let generator = first.generator();
     std::thread::scope(|scope| {
@@ -236,7 +163,7 @@ fn a_job_outlives_its_farm() {
         }
         first.child.kill().unwrap();
         first.child.wait().unwrap();
-        let second = Farm::at(folder.path(), "takes-its-time", port, None);
+        let second = FarmServer::at(folder.path(), "takes-its-time", port, None);
         assert_eq!(rendering.join().unwrap().unwrap().frames, 4);
         assert_eq!(second.jobs(), 2, "what it was rendering, the farm renders again");
     });
@@ -245,7 +172,7 @@ fn a_job_outlives_its_farm() {
 #[test]
 fn a_job_that_is_handed_in_twice_is_rendered_once() {
     let folder = tempdir().unwrap();
-    let farm = Farm::start(folder.path(), "takes-its-time");
+    let farm = FarmServer::start(folder.path(), "takes-its-time");
     let job = a_job(&folder);
     let others = tempdir().unwrap();
     let other = Job { out: others.path().join("clip.mkv"), work_dir: others.path().to_owned(), ..job.clone() };
@@ -264,7 +191,7 @@ fn a_job_that_is_handed_in_twice_is_rendered_once() {
 #[test]
 fn a_cancelled_job_is_stopped_on_the_farm() {
     let folder = tempdir().unwrap();
-    let farm = Farm::start(folder.path(), "takes-its-time");
+    let farm = FarmServer::start(folder.path(), "takes-its-time");
     let job = a_job(&folder);
     let begun = Instant::now();
     let error = farm.generator().generate(&job, &GivesUp::at("work")).unwrap_err();
@@ -279,7 +206,7 @@ fn a_cancelled_job_is_stopped_on_the_farm() {
 #[test]
 fn a_silent_program_is_given_up() {
     let folder = tempdir().unwrap();
-    let farm = Farm::start(folder.path(), "ignores-cancel");
+    let farm = FarmServer::start(folder.path(), "ignores-cancel");
     let error = farm.generator().generate(&a_job(&folder), &Watcher::of_steps()).unwrap_err();
     assert_eq!(error.code(), "generator_silent", "{error}");
 }

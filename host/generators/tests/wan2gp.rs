@@ -2,32 +2,22 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail where it stands")]
 
 mod clips;
+mod stand_ins;
 
 use clips::{Watcher, job, read_clip, texture};
 use serde_json::json;
+use stand_ins::wan2gp;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tempfile::{TempDir, tempdir};
 use travel::Dims;
-use travel_generators::process::{LOG, Process, Recipe, Wan2gp, Wan2gpMode as Mode, Warm};
+use travel_generators::process::{LOG, Recipe, Wan2gp, Wan2gpMode as Mode};
 use travel_generators::{Generator as _, GeneratorError, Job, Progress};
 
 const DIMS: Dims = Dims { width: 64, height: 48 };
 
 const MODES: [Mode; 2] = [Mode::Api, Mode::Process];
-
-fn wan2gp(mode: Mode, lie: &str) -> Process {
-    let mut recipe = Recipe::of(Vec::new());
-    recipe.model = Some("vace_14B".to_owned());
-    recipe.grace = Duration::from_secs(4);
-    recipe.silence = Duration::from_secs(30);
-    let args = ["--lie", lie].map(str::to_owned).to_vec();
-    recipe.wan2gp = Some(Wan2gp { root: "tests/wan2gp".into(), mode: Some(mode), python: None, args, config: None });
-    assert_eq!(recipe.prepare(Path::new(env!("CARGO_MANIFEST_DIR"))), None);
-    Process::new("wan", recipe, Warm::default())
-}
 
 fn a_job(folder: &TempDir) -> Job {
     let mut kept = vec![None; 17];
@@ -136,7 +126,7 @@ fn lines_that_are_written_over_are_read_as_progress_phase_by_phase() {
     let heard: Vec<String> = heard.0.into_inner().unwrap().into_iter().filter(|told| told != "0/0").collect();
     let steps = ["denoising", "1/4", "denoising", "2/4", "denoising", "3/4", "denoising", "4/4"];
     let decoding = ["vae decoding", "1/2", "vae decoding", "2/2"];
-    assert_eq!(heard, [&["load", "start Wan2GP"][..], &steps, &decoding].concat());
+    assert_eq!(heard, [&["start", "load", "start Wan2GP"][..], &steps, &decoding].concat());
 }
 
 #[test]

@@ -51,6 +51,16 @@ pub enum QueueError {
         /// The missing parent's name.
         parent: String,
     },
+    /// The tenant has as many open runs as it may have.
+    #[error(
+        "tenant {tenant} may have {max_runs} runs open at once, and has them: wait for one to end, or have the quota raised"
+    )]
+    Quota {
+        /// Whose run.
+        tenant: String,
+        /// How many may be open.
+        max_runs: u32,
+    },
     /// The run cannot be retried yet.
     #[error("run {run} was cancelled and {running} of its tasks are still stopping: retry it when they have stopped")]
     StillStopping {
@@ -306,6 +316,7 @@ impl QueueError {
             Self::UnknownWorker(_) => "queue_unknown_worker",
             Self::IncarnationUsed(_) => "queue_incarnation_used",
             Self::UnknownParent { .. } => "queue_unknown_parent",
+            Self::Quota { .. } => "queue_quota",
             Self::StillStopping { .. } => "queue_still_stopping",
             Self::Forgotten(_) => "queue_forgotten",
             Self::NotOver { .. } => "queue_not_over",

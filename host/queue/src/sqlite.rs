@@ -289,6 +289,13 @@ impl Store for SqliteStore {
         self.writer.call(Effect::State, move |tx| share::set_weight(tx, &tenant, weight))
     }
 
+    fn set_max_runs(&self, tenant: &str, max_runs: Option<u32>) -> Result<()> {
+        self.require(Mode::Submit, "setting a quota")?;
+        parcel::name("a tenant's name", tenant)?;
+        let tenant = tenant.to_owned();
+        self.writer.call(Effect::State, move |tx| share::set_max_runs(tx, &tenant, max_runs))
+    }
+
     fn set_lane(&self, settings: LaneSettings) -> Result<()> {
         self.require(Mode::Submit, "setting a lane")?;
         parcel::name("a tenant's name", &settings.tenant)?;

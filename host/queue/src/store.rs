@@ -121,6 +121,10 @@ pub trait Store: Send + Sync {
     /// made when it is new.
     fn set_weight(&self, tenant: &str, weight: u32) -> Result<()>;
 
+    /// Sets how many runs of a tenant may be open at once; `None` is no limit. The tenant is made when it is new, and runs that
+    /// are open stay so.
+    fn set_max_runs(&self, tenant: &str, max_runs: Option<u32>) -> Result<()>;
+
     /// Limits or pauses a tenant in one pool.
     fn set_lane(&self, settings: LaneSettings) -> Result<()>;
 

@@ -13,7 +13,7 @@ use travel::{Dims, Place, Rate};
 use travel_engine::EngineError;
 use travel_engine::generators::process::{Recipe, Step, Verdict, check};
 use travel_engine::generators::{
-    Capabilities, ComfyuiServers, Device, Generator as _, Generators, Job, Progress, RenderFarm,
+    Capabilities, ComfyuiServers, Device, Generator as _, Generators, Job, Progress, RenderFarm, Wanted,
 };
 use travel_engine::media::{Unwatched, probe};
 
@@ -246,14 +246,8 @@ fn run(global: &Global, generators: &Generators, args: &TryGenerator) -> Result<
     };
     let made = generator.generate(&job, &Told { quiet: global.json }).map_err(EngineError::from)?;
     let clip = probe(&made.clip, &Unwatched).map_err(EngineError::from)?;
-    if (clip.frames, clip.dims, clip.rate.reduced()) != (guide.frames, guide.dims, guide.rate.reduced()) {
-        return Err(EngineError::WrongClip {
-            generator: args.name.clone(),
-            got: format!("{} at {} a second", say(clip.frames, clip.dims), clip.rate),
-            want: format!("{} at {} a second", say(guide.frames, guide.dims), guide.rate),
-        }
-        .into());
-    }
+    let wanted = Wanted { frames: guide.frames, dims: guide.dims, rate: guide.rate, allow_still: true };
+    wanted.measure(&clip).map_err(|flaw| EngineError::BadClip { generator: args.name.clone(), flaw })?;
     std::fs::copy(&made.clip, &out)
         .map_err(|e| Diagnostic::failed("output_folder", format!("{} cannot be written: {e}", out.display())))?;
     if global.json {

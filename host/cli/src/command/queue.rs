@@ -32,13 +32,13 @@ pub fn queue(global: &Global, command: &QueueCommand) -> Result<u8, Diagnostic> 
         QueueCommand::Lanes => lanes(global, &place.store_to_read()?),
         QueueCommand::Pause { pool, tenant } => pause(global, &place, pool, tenant.as_deref(), true),
         QueueCommand::Resume { pool, tenant } => pause(global, &place, pool, tenant.as_deref(), false),
-        QueueCommand::Share { tenant, new, weight, max_running, pool } => {
+        QueueCommand::Share { tenant, new, weight, max_running, max_runs, pool } => {
             let store = place.store_to_change()?;
             if !new {
                 require_tenant(&store, tenant, ", or --new for one that has not submitted anything yet")?;
             }
             pool.as_deref().map_or(Ok(()), |pool| require_pool(&place, &store, pool))?;
-            share(global, &store, tenant, *weight, pool.as_deref().zip(*max_running))
+            share(global, &store, tenant, *weight, pool.as_deref().zip(*max_running), *max_runs)
         }
         QueueCommand::Prune { older_than, keep, state, tenant, dry_run } => {
             let policy = PrunePolicy {
@@ -94,6 +94,7 @@ fn share(
     tenant: &str,
     weight: Option<u32>,
     limit: Option<(&str, AtMost)>,
+    max_runs: Option<AtMost>,
 ) -> Result<u8, Diagnostic> {
     let mut said = Vec::new();
     if let Some(weight) = weight {
@@ -107,8 +108,14 @@ fn share(
         let most = max_running.map_or_else(|| "any number of tasks".to_owned(), |n| format!("at most {n} tasks"));
         said.push(format!("runs {most} at once in pool {pool}"));
     }
+    if let Some(AtMost(max_runs)) = max_runs {
+        store.set_max_runs(tenant, max_runs)?;
+        let most = max_runs.map_or_else(|| "any number of".to_owned(), |n| format!("at most {n}"));
+        said.push(format!("may have {most} runs open"));
+    }
     let record = json!({
         "tenant": tenant, "weight": weight, "pool": limit.map(|(pool, _)| pool), "max_running": limit.and_then(|(_, m)| m.0),
+        "max_runs": max_runs.and_then(|m| m.0),
     });
     answer(global, &record, &format!("tenant {tenant} {}", said.join(" and ")))
 }

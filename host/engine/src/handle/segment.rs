@@ -1,19 +1,17 @@
 //! `travel_segment`: guide plan → guide and mask → generator → decoded, counted and looked at → one post pass → stored.
 
-use super::verify::Wanted;
 use super::{Done, Job, missing, to_json};
 use crate::course::Course;
 use crate::error::EngineError;
 use crate::guide_request::{Film, guide_request, previous_id};
-use crate::limits::KNOWN_OFF;
 use crate::spec::Post;
 use crate::submit::slot_artifact;
 use crate::task::{KnownFrames, Previous, SegmentInput, SegmentOutput, parse, slot};
 use std::path::{Path, PathBuf};
 use travel::guide::Request;
 use travel::{Dims, Grid, MediumKind, Role, Segment};
-use travel_generators::Job as GeneratorJob;
 use travel_generators::process::LOG;
+use travel_generators::{Job as GeneratorJob, KNOWN_OFF, Wanted};
 use travel_media::{MediaSet, Paste, Source};
 use travel_queue::NewEvent;
 
@@ -83,9 +81,8 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         true => EngineError::SpoiltClip { generator: name.to_owned(), source },
         false => source.into(),
     })?;
-    let wanted =
-        Wanted { generator: name, frames: total, dims: spec.canvas, rate: spec.rate, allow_still: policy.allow_still };
-    wanted.verify(&survey)?;
+    let wanted = Wanted { frames: total, dims: spec.canvas, rate: spec.rate, allow_still: policy.allow_still };
+    wanted.verify(&survey).map_err(|flaw| EngineError::BadClip { generator: name.to_owned(), flaw })?;
     // What came back exactly needs no pass.
     let known = survey.known.map(|known| KnownFrames {
         frames: known.frames,

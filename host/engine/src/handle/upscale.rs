@@ -8,9 +8,8 @@ use super::{Done, Job, missing};
 use crate::error::EngineError;
 use crate::limits::{UPSCALE_PROMPT, UPSCALE_SEED_OFFSET};
 use crate::task::{JoinedOutput, UpscaleInput, parse, slot};
-use travel::{Dims, Rate};
-use travel_generators::Upscale;
 use travel_generators::process::LOG;
+use travel_generators::{Upscale, Wanted};
 
 pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
     let input: UpscaleInput = parse("upscale", &job.claimed.input).map_err(EngineError::Stored)?;
@@ -52,11 +51,8 @@ pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
         true => EngineError::SpoiltClip { generator: name.to_owned(), source },
         false => source.into(),
     })?;
-    let (got, want) = ((info.frames, info.dims, info.rate.reduced()), (work.frames, work.dims, work.rate.reduced()));
-    if got != want {
-        let say = |(frames, dims, rate): (u32, Dims, Rate)| format!("{frames} frames of {dims} at {rate} a second");
-        return Err(EngineError::WrongClip { generator: name.to_owned(), got: say(got), want: say(want) });
-    }
+    let wanted = Wanted { frames: work.frames, dims: work.dims, rate: work.rate, allow_still: true };
+    wanted.measure(&info).map_err(|flaw| EngineError::BadClip { generator: name.to_owned(), flaw })?;
     let film = scratch.path("film.mp4");
     job.control.phase("encode", u64::from(work.frames));
     let (frames, control) = (work.frames, job.control.as_ref());

@@ -99,7 +99,7 @@ impl Server {
 
     /// Sends a file; what a node's input has to say to get it.
     pub(super) fn upload(&self, path: &Path, name: &str) -> Result<String, Fault> {
-        let part = Part::file(path).map_err(Fault::Disk)?.file_name(name);
+        let part = Part::file(path).map_err(Fault::Unread)?.file_name(name);
         let form = Form::new().text("type", "input").part("image", part);
         let answer = self.json(self.post("/upload/image").send(form).map_err(|e| self.away(&e)))?;
         let of = |key| answer.get(key).and_then(Value::as_str).unwrap_or_default();

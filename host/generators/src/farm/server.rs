@@ -151,8 +151,8 @@ impl Server {
 
     /// Sends a file that the farm lacks.
     pub(super) fn send(&self, sha256: &str, path: &Path) -> Result<(), Fault> {
-        let file = File::open(path).map_err(Fault::Disk)?;
-        let length = file.metadata().map_err(Fault::Disk)?.len().to_string();
+        let file = File::open(path).map_err(Fault::Unread)?;
+        let length = file.metadata().map_err(Fault::Unread)?.len().to_string();
         let headers = [("Content-Type", "application/octet-stream"), ("Content-Length", &length)];
         self.expect(self.call("PUT", &format!("/files/{sha256}"), None, &headers, file)?, &[200, 201, 204])
     }

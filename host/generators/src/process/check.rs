@@ -9,14 +9,16 @@ use super::recipe::Recipe;
 use super::{LOG, Patient, Process, Warm};
 use crate::error::GeneratorError;
 use crate::generator::{Device, Generator as _, Job, Progress, Upscale};
+use crate::limits::KNOWN_OFF;
+use crate::verify::Wanted;
 use crate::work::Work;
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use travel::{Dims, Place, Rate};
-use travel_media::{Encode, Intermediate, RgbFrame, RgbWriter, Unwatched, probe};
+use travel::{Dims, Place, Rate, Span};
+use travel_media::{Encode, Intermediate, RgbFrame, RgbWriter, Unwatched, probe, survey};
 
 /// What a step has shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -96,6 +98,11 @@ pub fn check(
 
     let watcher = Watcher { reports: AtomicU32::new(0), cancels: false };
     tell("it renders a clip of the length, size and rate that it was asked for", rendered(work, &watcher));
+    if trial.renders
+        && let Some(keeps) = trial.keeps()
+    {
+        tell("it returns the frames that the mask keeps as the guide has them", keeps);
+    }
     let reports = match watcher.reports.into_inner() {
         0 => Verdict::Warning("none came; a job that takes longer than its silence would be ended".to_owned()),
         _ => Verdict::Holds,
@@ -122,6 +129,7 @@ pub fn check(
     let missing = Trial {
         job: Job { guide: nowhere.clone(), mask: nowhere.clone(), ..trial.job.clone() },
         film: Upscale { video: nowhere, ..trial.film.clone() },
+        kept: Vec::new(),
         renders: trial.renders,
     };
     let rule = "it refuses a job whose clips are missing as invalid, and goes on";
@@ -224,6 +232,8 @@ fn film(hello: &Hello, job: &Job) -> Upscale {
 pub(crate) struct Trial {
     job: Job,
     film: Upscale,
+    /// Frames of the guide that its mask keeps.
+    kept: Vec<Span>,
     renders: bool,
 }
 
@@ -234,8 +244,8 @@ impl Trial {
         device: Option<&Device>,
         folder: &Path,
     ) -> Result<Self, GeneratorError> {
-        let job = job(hello, settings, device, folder)?;
-        Ok(Self { film: film(hello, &job), job, renders: hello.renders() })
+        let (job, kept) = job(hello, settings, device, folder)?;
+        Ok(Self { film: film(hello, &job), job, kept, renders: hello.renders() })
     }
 
     /// One that does both is tried with segments.
@@ -252,25 +262,40 @@ impl Trial {
         if let Err(e) = make(work) {
             return Verdict::Broken(with_cause(&e));
         }
-        match probe(work.out(), &Unwatched) {
-            Err(e) => Verdict::Broken(format!("its clip cannot be read: {e}")),
-            Ok(clip) => {
-                let got = (clip.frames, clip.dims, clip.rate.reduced());
-                let want = (work.frames(), work.dims(), work.rate().reduced());
-                let say =
-                    |(frames, dims, rate): (u32, Dims, Rate)| format!("{frames} frames of {dims} at {rate} a second");
-                if got == want {
-                    Verdict::Holds
-                } else {
-                    Verdict::Broken(format!("it rendered {}, not {}", say(got), say(want)))
-                }
+        let wanted = Wanted { frames: work.frames(), dims: work.dims(), rate: work.rate(), allow_still: false };
+        let found = match work {
+            Work::Segment(job) => {
+                survey(work.out(), &job.guide, &self.kept, &Unwatched).map(|seen| wanted.verify(&seen))
             }
+            Work::Film(_) => probe(work.out(), &Unwatched).map(|info| wanted.measure(&info)),
+        };
+        match found {
+            Err(e) => Verdict::Broken(format!("its clip cannot be read: {e}")),
+            Ok(Err(flaw)) => Verdict::Broken(format!("it rendered {flaw}")),
+            Ok(Ok(())) => Verdict::Holds,
         }
+    }
+
+    /// How well the clip of the last segment keeps the guide's frames.
+    fn keeps(&self) -> Option<Verdict> {
+        let known = survey(&self.job.out, &self.job.guide, &self.kept, &Unwatched).ok()?.known?;
+        Some(match known.off_most > KNOWN_OFF {
+            false => Verdict::Holds,
+            true => Verdict::Warning(format!(
+                "they came back {:.1} of 255 off, {:.1} at most; `paste-known = true` puts them back",
+                known.off, known.off_most
+            )),
+        })
     }
 }
 
 /// A short job on the generator's grid.
-fn job(hello: &Hello, settings: &Value, device: Option<&Device>, folder: &Path) -> Result<Job, GeneratorError> {
+fn job(
+    hello: &Hello,
+    settings: &Value,
+    device: Option<&Device>,
+    folder: &Path,
+) -> Result<(Job, Vec<Span>), GeneratorError> {
     let grid = hello.grid();
     let least = grid.min.max(9).min(grid.max);
     let total = least.saturating_add(grid.surplus(least)).min(grid.max);
@@ -288,7 +313,9 @@ fn job(hello: &Hello, settings: &Value, device: Option<&Device>, folder: &Path) 
         if kept(i) { picture(x, y, if i == 0 { 0 } else { 24 }) } else { [127; 3] }
     })?;
     write(&mask, dims, rate, total, &|i, _, _| if kept(i) { [0; 3] } else { [255; 3] })?;
-    Ok(Job {
+    let last = total.saturating_sub(hold);
+    let spans = vec![Span { start: 0, count: 1 }, Span { start: last, count: hold }];
+    let job = Job {
         guide,
         mask,
         prompt: "a slow move to the right".to_owned(),
@@ -301,7 +328,8 @@ fn job(hello: &Hello, settings: &Value, device: Option<&Device>, folder: &Path) 
         out: folder.join("clip.mkv"),
         work_dir: folder.to_owned(),
         device: device.cloned(),
-    })
+    };
+    Ok((job, spans))
 }
 
 /// Soft stripes and a gradient, moved to the right.

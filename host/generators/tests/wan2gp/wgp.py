@@ -20,7 +20,7 @@ lie = options.lie
 
 with open(options.process, encoding="utf-8") as file:
     task = json.load(file)
-steps = task["num_inference_steps"]
+steps = task.get("num_inference_steps", 30)
 
 
 def over(text):

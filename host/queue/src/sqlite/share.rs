@@ -15,6 +15,12 @@ pub(super) fn set_weight(tx: &Tx<'_>, name: &str, weight: u32) -> Outcome<()> {
     Ok(())
 }
 
+pub(super) fn set_max_runs(tx: &Tx<'_>, name: &str, max_runs: Option<u32>) -> Outcome<()> {
+    let id = tenant(tx, name)?;
+    change(tx.sql, "UPDATE tenant SET max_runs = ?2 WHERE id = ?1", params![id, max_runs])?;
+    Ok(())
+}
+
 pub(super) fn set_lane(tx: &Tx<'_>, settings: &LaneSettings) -> Outcome<()> {
     let id = tenant(tx, &settings.tenant)?;
     let is_let_go = lets_go(tx, settings, id)?;

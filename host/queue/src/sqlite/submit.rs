@@ -55,6 +55,7 @@ pub(super) fn submit(tx: &Tx<'_>, new: &RunParcel) -> Outcome<Submitted> {
     if let Some(run) = known {
         return Ok(Submitted { run, created: false });
     }
+    refuse_beyond_quota(tx, tenant, &new.tenant)?;
     let run: RunId = tx
         .sql
         .prepare_cached(
@@ -67,6 +68,23 @@ pub(super) fn submit(tx: &Tx<'_>, new: &RunParcel) -> Outcome<Submitted> {
     add_tasks(tx, run, tenant, &new.tasks, new.start_at)?;
     settle(tx, run)?;
     Ok(Submitted { run, created: true })
+}
+
+/// The run of this tenant that uses up its quota, if it is open.
+pub(super) const OPEN_RUN: &str = "SELECT 1 FROM run WHERE tenant_id = ?1 AND finished_at IS NULL LIMIT 1 OFFSET ?2";
+
+fn refuse_beyond_quota(tx: &Tx<'_>, id: i64, name: &str) -> Outcome<()> {
+    let limit =
+        first(tx.sql, "SELECT max_runs FROM tenant WHERE id = ?1", [id], |row| Ok(row.get::<_, Option<u32>>(0)?))?;
+    let Some(max_runs) = limit.flatten() else { return Ok(()) };
+    let is_used_up = match max_runs.checked_sub(1) {
+        None => true,
+        Some(before) => first(tx.sql, OPEN_RUN, params![id, before], |_| Ok(()))?.is_some(),
+    };
+    if is_used_up {
+        return Err(QueueError::Quota { tenant: name.to_owned(), max_runs }.into());
+    }
+    Ok(())
 }
 
 /// The tenant of that name, made if it is new.

@@ -53,6 +53,7 @@ fn hot_queries_use_their_indexes() {
         (recover::LEASE_OVER, "SEARCH task USING INDEX task_lease (lease_until<?)"),
         (recover::HELD_BY_THE_DEAD, "SEARCH task USING INDEX task_worker (worker_id=?)"),
         (recover::LEFT_BEHIND, "USING INDEX task_worker"),
+        (submit::OPEN_RUN, "SEARCH run USING INDEX run_open (tenant_id=?)"),
     ] {
         let plan = plan(&sql, query);
         assert!(plan.contains(index), "{query}\nwants {index}\nhas {plan}");

@@ -241,6 +241,33 @@ pub(crate) fn a_lane_can_be_limited_and_paused(database: &dyn Database) {
     bench.sound();
 }
 
+pub(crate) fn a_tenant_has_no_more_open_runs_than_its_quota(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let submit = |tenant: &str, key: Option<&str>| {
+        let mut run = NewRun::new(tenant, "film", json!(null)).task(task("a"));
+        run.idem_key = key.map(str::to_owned);
+        bench.store.submit(run)
+    };
+    bench.store.set_max_runs("studio", Some(2)).unwrap();
+    let first = submit("studio", Some("once")).unwrap().run;
+    submit("studio", None).unwrap();
+    let refused = submit("studio", None).unwrap_err();
+    assert_eq!((refused.code(), refused.is_retryable()), ("queue_quota", false));
+    assert_eq!(submit("studio", Some("once")).unwrap().run, first, "what is there already is no new run");
+    submit("another", None).unwrap();
+    bench.done(&bench.claim().unwrap());
+    submit("studio", None).unwrap();
+    assert_eq!(submit("studio", None).unwrap_err().code(), "queue_quota");
+    bench.store.set_max_runs("studio", Some(0)).unwrap();
+    while let Some(claimed) = bench.claim() {
+        bench.done(&claimed);
+    }
+    assert_eq!(submit("studio", None).unwrap_err().code(), "queue_quota");
+    bench.store.set_max_runs("studio", None).unwrap();
+    submit("studio", None).unwrap();
+    bench.sound();
+}
+
 pub(crate) fn a_loaded_model_goes_first_among_equals(database: &dyn Database) {
     let bench = Bench::new(database);
     let with = |name: &str, model: &str, priority| NewTask { affinity: Some(model.into()), priority, ..task(name) };
