@@ -106,7 +106,7 @@ fn a_file_marked_read_only_can_be_read_and_not_worked_on() {
 #[test]
 fn a_place_where_no_file_can_be_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(codes(folder.path())[0], "queue_cannot_open");
+    assert_eq!(codes(folder.path())[0], "queue_not_a_database");
     let file = database(&folder);
     assert_eq!(codes(&file.join("queue.db"))[0], "queue_folder");
 }
