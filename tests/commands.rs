@@ -136,7 +136,7 @@ fn completions_and_help_are_printed() {
     let bash = desk.ok(&["completions", "bash"]);
     assert!(bash.contains("cmd=\"travel__host__subcmd__plan\"") && bash.contains("travel__host__subcmd__plan)"));
     let help = desk.ok(&["travel", "--help"]);
-    assert!(help.contains("Not yet supported (refused)") && help.contains("--params-json-str"), "{help}");
+    assert!(help.contains("Not supported (refused)") && help.contains("--params-json-str"), "{help}");
     assert!(desk.ok(&["--help"]).contains("Exit codes"));
 }
 

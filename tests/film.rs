@@ -7,7 +7,7 @@ mod support;
 use serde_json::Value;
 use support::{Desk, count, difference, frames, picture, quick, workspace};
 use travel::Dims;
-use travel_engine::media::RgbFrame;
+use travel_engine::media::{RgbFrame, save_png};
 
 const SIZE: Dims = Dims { width: 96, height: 64 };
 
@@ -219,4 +219,56 @@ fn guides_and_masks_are_kept_when_asked_and_show_what_the_generator_was_told() {
     let hash = hash.as_str().unwrap();
     let clip = frames(&desk.path("travel-host.data/cas").join(&hash[..2]).join(&hash[2..]));
     assert!(clip[clip.len() - 3..] == guide[..3]);
+}
+
+#[test]
+fn a_manifest_beside_the_film_says_how_it_was_made_and_makes_it_again() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    desk.ok(&quick("render", &pictures, &["-o", "trip.mp4", "--seed", "7", "--base-prompts", "a walk"]));
+    let text = std::fs::read_to_string(desk.path("trip.manifest.json")).unwrap();
+    let told: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&told["name"], &told["film"]["file"], &told["film"]["frames"]),
+        (&"trip".into(), &"trip.mp4".into(), &18.into())
+    );
+    assert_eq!((&told["generator"]["name"], &told["spec"]["wishes"]["seed"]), (&"dissolve".into(), &7.into()));
+    let segments = told["segments"].as_array().unwrap();
+    assert_eq!(segments.iter().map(|s| s["seed"].as_u64().unwrap()).collect::<Vec<_>>(), [7, 8]);
+    assert!(segments.iter().all(|s| s["clip"].is_string() && s["phases_ms"]["generate"].is_number()), "{segments:?}");
+    assert_eq!(told["timeline"]["segments"].as_array().unwrap().len(), 2);
+    assert!(
+        told["spec"]["plugins"]["crossfade"]["digest"].is_string() && told["spec"]["stills"][2]["hash"].is_string()
+    );
+
+    // In another queue, whose store has nothing: the pictures lie where they came from.
+    let again = |more: &[&str]| desk.json(&[&["render", "--from-manifest", "trip.manifest.json"], more].concat());
+    let made = again(&["-o", "again.mp4", "--db", "other.db"]);
+    assert_eq!(made["output"]["hash"], told["film"]["hash"], "the same film, to the bit");
+    // In its own, when they are gone; it is not put over the first one unasked.
+    let taken =
+        desk.refused(&["render", "--from-manifest", "trip.manifest.json", "--output-dir", "."], 2, "output_exists");
+    assert!(taken.contains("trip.mp4"), "{taken}");
+    std::fs::remove_file(desk.path(&pictures[0])).unwrap();
+    std::fs::remove_file(desk.path(&pictures[2])).unwrap();
+    save_png(&picture(4, SIZE), &desk.path(&pictures[1])).unwrap();
+    assert_eq!(again(&["--output-dir", ".", "--force"])["output"]["hash"], told["film"]["hash"]);
+
+    let missing = ["render", "--from-manifest", "trip.manifest.json", "-o", "third.mp4", "--db", "third.db"];
+    let text = desk.refused(&missing, 2, "inputs_missing");
+    assert!(pictures.iter().all(|name| text.contains(name)), "gone, changed, and gone: {text}");
+    desk.refused(&["render", "--from-manifest", "trip.manifest.json", "--seed", "8"], 2, "usage");
+    for (name, text, says) in
+        [("a.json", "{}", "no key `manifest`"), ("b.json", "{\"manifest\": 99}", "version 99"), ("c.json", "x", "")]
+    {
+        std::fs::write(desk.path(name), text).unwrap();
+        assert!(desk.refused(&["render", "--from-manifest", name], 2, "no_manifest").contains(says));
+    }
+    // Somebody else's file of that name stays, and is found before anything is rendered.
+    std::fs::write(desk.path("own.manifest.json"), "mine").unwrap();
+    desk.refused(
+        &quick("render", &pictures[1..2], &["-o", "own.mp4", "--continue-from-video", "trip.mp4"]),
+        2,
+        "output_exists",
+    );
 }

@@ -430,3 +430,73 @@ fn a_bad_generator_of_the_configuration_is_named_before_anything_is_done() {
     let wan = listed.as_array().unwrap().iter().find(|one| one["name"] == "wan").expect("it is listed");
     assert_eq!(wan["error"]["code"], "generator_not_started", "{listed}");
 }
+
+#[test]
+fn what_flags_ask_of_a_generator_reaches_it_and_else_it_is_said_who_can() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    faulty(&desk, "notes-jobs", "settings = { flow_shift = 2.0 }\n");
+    let more = [
+        "--generator",
+        "faulty",
+        "--model_name",
+        "large",
+        "--use_causvid_lora",
+        "--generator-settings",
+        r#"{"guidance_scale": 2.5}"#,
+        "--cfg_star_switch",
+        "1",
+        "--cfg_zero_step",
+        "-1",
+        "--params_json_str",
+        r#"{"flow_shift": 3.5}"#,
+        "--initial_image_strength",
+        "0.5",
+        "--final_image_strength",
+        "1",
+    ];
+    desk.ok(&quick("render", &pictures, &more));
+    let jobs = std::fs::read_to_string(desk.path("jobs.jsonl")).unwrap();
+    let jobs: Vec<Value> = jobs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(jobs.len(), 2);
+    for job in &jobs {
+        assert_eq!(job["model"], "large");
+        let settings = &job["settings"];
+        assert_eq!((&settings["num_inference_steps"], &settings["loras_multipliers"]), (&9.into(), &"0.7".into()));
+        assert_eq!((&settings["guidance_scale"], &settings["flow_shift"]), (&2.5.into(), &3.5.into()));
+        assert_eq!((&settings["cfg_star_switch"], &settings["cfg_zero_step"]), (&1.into(), &(-1).into()));
+    }
+    // Leg 0 leads from picture 0 to 1, leg 1 from 1 to 2; what a leg begins with is half as bright.
+    let reference = |leg: usize, which: usize| {
+        let seed = jobs[leg]["seed"].as_u64().unwrap();
+        travel_engine::media::load_still(&desk.path(&format!("reference-{seed}-{which}.png"))).unwrap()
+    };
+    let mean = |data: &[u8]| data.iter().map(|v| f64::from(*v)).sum::<f64>() / data.len() as f64;
+    for leg in 0..2 {
+        for (which, still, strength) in [(0, leg, 0.5), (1, leg + 1, 1.0)] {
+            let (got, still) = (reference(leg, which), picture(still, Dims { width: 96, height: 64 }));
+            assert_eq!(got.dims, Dims { width: 96, height: 64 });
+            let off = (mean(&got.data) - strength * mean(&still.data)).abs();
+            assert!(off < 1.0, "leg {leg}, reference {which}: off by {off}");
+        }
+    }
+
+    for flag in [
+        &["--model-name", "large"][..],
+        &["--cfg-star-switch", "1"],
+        &["--use-causvid-lora"],
+        &["--params-json-str", r#"{"flow_shift": 3}"#],
+        &["--final-image-strength", "1"],
+    ] {
+        let text = desk.refused(&quick("travel", &pictures, flag), 2, "cannot_honour");
+        assert!(text.contains(flag[0]) && text.contains("those here that can: faulty"), "{text}");
+    }
+    let wrong = |more: &[&str], code: &str| {
+        desk.refused(&quick("travel", &pictures, &[&["--generator", "faulty"], more].concat()), 2, code)
+    };
+    assert!(wrong(&["--model-name", "huge"], "unknown_model").contains("it has small, large"));
+    assert!(wrong(&["--params-json-str", r#"{"video_length": 81}"#], "bad_params").contains("video_length"));
+    assert!(wrong(&["--final-image-strength", "1.5"], "bad_value").contains("0 to 1"));
+    let text = desk.refused(&["travel", "p0.png", "p1.png", "--execution_engine", "wgp"], 2, "generator_unknown");
+    assert!(text.contains("[generators.NAME.wan2gp]"), "{text}");
+}

@@ -34,6 +34,11 @@ GRACE = 10  # seconds between the request to stop and the end of the program
 LONGEST_WAIT = 30  # seconds
 
 
+def files_of(asks):
+    """The files that a job needs."""
+    return [asks[key] for key in FILES if asks.get(key)] + asks.get("references", [])
+
+
 class Gone(Exception):
     """The program ended, or said what is not of the protocol."""
 
@@ -175,7 +180,7 @@ class Farm:
             job = self.jobs.get(name)
             if job and job.state["state"] != "failed":
                 return job
-            missing = [asks[key] for key in FILES if asks.get(key) and not self.has(asks[key])]
+            missing = [sha256 for sha256 in files_of(asks) if not self.has(sha256)]
             if missing:
                 return missing
             job = self.jobs[name] = Job(name, asks)
@@ -242,6 +247,8 @@ class Farm:
         for key in FILES:
             if request.get(key):
                 request[key] = str(self.file(request[key]))
+        if "references" in request:
+            request["references"] = [str(self.file(sha256)) for sha256 in request["references"]]
         reply = program.make(request, lambda state: self.put(job, state))
         if reply["type"] == "error":
             if reply["class"] in ("out-of-memory", "fatal"):
@@ -265,7 +272,7 @@ class Farm:
                     path = self.folder / "jobs" / f"{job.name}.json"
                     if job.is_over() and path.stat().st_mtime < oldest:
                         self.forget(job.name)
-                needed = {job.asks[key] for job in self.jobs.values() for key in FILES if job.asks.get(key)}
+                needed = {sha256 for job in self.jobs.values() for sha256 in files_of(job.asks)}
                 needed |= {job.state["clip"]["sha256"] for job in self.jobs.values() if "clip" in job.state}
                 for path in (self.folder / "files").iterdir():
                     if path.name not in needed and path.stat().st_mtime < oldest:
@@ -325,8 +332,7 @@ class Calls(http.server.BaseHTTPRequestHandler):
             raise Refused(422, "the job is not called by the SHA-256 of its text")
         try:
             asks = json.loads(text)
-            named = [asks[key] for key in FILES if asks.get(key)]
-            if asks["type"] not in ("generate", "upscale") or not all(SHA256.fullmatch(file) for file in named):
+            if asks["type"] not in ("generate", "upscale") or not all(map(SHA256.fullmatch, files_of(asks))):
                 raise ValueError("its type or a file's name is wrong")
             asks["model"]
         except (ValueError, TypeError, KeyError, AttributeError) as fault:

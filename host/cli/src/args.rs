@@ -1,6 +1,6 @@
 //! Commands and global flags.
 
-use crate::render_args::{FILM_FLAGS, TravelArgs};
+use crate::render_args::{CONTENT_FLAGS, FILM_FLAGS, TravelArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -99,6 +99,18 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether everything is to be told.
+    pub fn is_debugged(&self) -> bool {
+        match self {
+            Self::Render(RenderCommand { travel, .. })
+            | Self::Travel(TravelCommand { travel, .. })
+            | Self::Plan(PlanCommand { travel, .. }) => travel.debug,
+            _ => false,
+        }
+    }
+}
+
 /// `render`
 #[derive(Debug, Args)]
 pub struct RenderCommand {
@@ -108,8 +120,11 @@ pub struct RenderCommand {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Go on with a run that was stopped or failed, by number or name
-    #[arg(long, value_name = "RUN", conflicts_with_all = FILM_FLAGS, conflicts_with = "output")]
+    #[arg(long, value_name = "RUN", conflicts_with_all = FILM_FLAGS, conflicts_with_all = ["output", "from_manifest"])]
     pub resume: Option<String>,
+    /// Make the film of a manifest again, which lies beside every film: FILM.manifest.json
+    #[arg(long, value_name = "FILE", conflicts_with_all = CONTENT_FLAGS)]
+    pub from_manifest: Option<PathBuf>,
 }
 
 /// `travel`
@@ -367,6 +382,12 @@ pub struct TryGenerator {
     /// What to avoid, in words
     #[arg(long, default_value = "", value_name = "TEXT")]
     pub negative_prompt: String,
+    /// A picture to go by besides; may be given again
+    #[arg(long, value_name = "FILE")]
+    pub reference: Vec<PathBuf>,
+    /// One of its models
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
     /// For the generator's randomness
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,

@@ -38,6 +38,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use travel::Role;
 use travel_engine::generators::process::Recipe;
 use travel_engine::generators::{CPU, GPU, Generators};
@@ -76,6 +77,33 @@ pub struct Config {
     pub devices: Option<Vec<DeviceConfig>>,
     /// Of plugins.
     pub limits: Limits,
+    /// Of videos from the network.
+    pub download: DownloadConfig,
+}
+
+/// `[download]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DownloadConfig {
+    /// Largest file, MiB.
+    pub max_mb: u64,
+    /// How long it may take in all.
+    #[serde(deserialize_with = "duration")]
+    pub time: Duration,
+    /// Whether private, loopback and link-local addresses may be asked.
+    pub allow_private: bool,
+}
+
+impl Default for DownloadConfig {
+    fn default() -> Self {
+        Self { max_mb: 8192, time: Duration::from_secs(1800), allow_private: false }
+    }
+}
+
+/// A time as people write it, such as `30m`.
+fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(from)?;
+    humantime::parse_duration(&text).map_err(|e| serde::de::Error::custom(format!("`{text}` is no time: {e}")))
 }
 
 /// `[[devices]]`

@@ -15,8 +15,8 @@ mod config;
 mod devices;
 mod diagnostic;
 mod format;
-mod not_yet;
 mod progress;
+mod refused;
 mod render_args;
 mod stop;
 mod workplace;
@@ -28,7 +28,7 @@ use diagnostic::Diagnostic;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) if e.use_stderr() && e.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let diagnostic = Diagnostic::usage(&e.render().to_string());
@@ -41,6 +41,9 @@ fn main() -> ExitCode {
             return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
         }
     };
+    if cli.command.is_debugged() {
+        cli.global.verbose = cli.global.verbose.max(2);
+    }
     let global = cli.global.clone();
     progress::log_to_stderr(&global);
     match command::run(cli) {

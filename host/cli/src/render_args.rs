@@ -2,16 +2,18 @@
 
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
-use crate::not_yet::NotYet;
+use crate::refused::Refused;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use travel::wishes::Wishes;
 use travel::{Dims, Rate, Role};
+use travel_engine::generators::process::Recipe;
 use travel_engine::generators::{Generators, Lanczos};
+use travel_engine::manifest::{Again, Manifest};
 use travel_engine::media::{Codec, Encode, Preset};
-use travel_engine::{Output, Post, RunRequest, UpscaleWish};
+use travel_engine::{FlagSettings, Output, Post, References, RunRequest, UpscaleWish};
 
 /// What a film is made from. Every flag of the original tool is known under its old spelling too (`--frame_overlap`).
 #[derive(Debug, Clone, Args)]
@@ -22,9 +24,12 @@ pub struct TravelArgs {
     /// The same, as the original tool spelled it
     #[arg(long, alias = "input_images", num_args = 1.., value_name = "IMAGES", hide = true)]
     pub input_images: Vec<PathBuf>,
-    /// A video that the film begins with; its sound is not kept
-    #[arg(long, alias = "continue_from_video", value_name = "FILE")]
+    /// A video that the film begins with: a file, or an address, http:// or https://; its sound is not kept
+    #[arg(long, alias = "continue_from_video", value_name = "FILE|URL")]
     pub continue_from_video: Option<PathBuf>,
+    /// Let that address be one of this machine or its network
+    #[arg(long)]
+    pub allow_private_addresses: bool,
     /// What people call the film [default: after the first and last image]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -32,14 +37,17 @@ pub struct TravelArgs {
     #[arg(long, alias = "output_dir", value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
     /// Replace a file that is there already
-    #[arg(long)]
+    #[arg(long, visible_alias = "force")]
     pub overwrite: bool,
     /// Also make a picture of evenly spaced frames, beside the film
     #[arg(long)]
     pub contact_sheet: bool,
     /// Keep each segment's guide and mask with the run
-    #[arg(long)]
+    #[arg(long, visible_alias = "skip-cleanup", alias = "skip_cleanup")]
     pub keep_guides: bool,
+    /// As --keep-guides and -vv
+    #[arg(long)]
+    pub debug: bool,
     /// End an attempt of a task that takes longer, as `30m` or `2h`, and try it again; three such attempts fail it
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub attempt_deadline: Option<std::time::Duration>,
@@ -76,12 +84,50 @@ pub struct TravelArgs {
     /// What renders the legs: rife (neural, on the CPU), dissolve, or one of travel-host.toml [default: rife]
     #[arg(long, value_name = "NAME", help_heading = "Generator")]
     pub generator: Option<String>,
+    /// The original's way to say it: wgp or comfyui, the generator of travel-host.toml that is one
+    #[arg(
+        long,
+        alias = "execution_engine",
+        value_parser = ["wgp", "comfyui"],
+        conflicts_with = "generator",
+        value_name = "ENGINE",
+        help_heading = "Generator"
+    )]
+    pub execution_engine: Option<String>,
+    /// One of the generator's models [default: its usual one]
+    #[arg(long, alias = "model_name", value_name = "NAME", help_heading = "Generator")]
+    pub model_name: Option<String>,
     /// Of rife: fast, balanced or high
     #[arg(long, value_name = "QUALITY", help_heading = "Generator")]
     pub quality: Option<String>,
     /// Settings of the generator, a JSON object
     #[arg(long, value_name = "JSON", help_heading = "Generator")]
     pub generator_settings: Option<String>,
+    /// Settings of the generator over all others, a JSON object; frames, length, size, output and steps are none of it
+    #[arg(long, alias = "params_json_str", value_name = "JSON", help_heading = "Generator")]
+    pub params_json_str: Option<String>,
+    /// CausVid's LoRA at 0.7, with 9 steps, guidance 1 and flow shift 1, unless --generator-settings says otherwise
+    #[arg(long, alias = "use_causvid_lora", help_heading = "Generator")]
+    pub use_causvid_lora: bool,
+    /// CFG-Star, 0 or 1
+    #[arg(long, alias = "cfg_star_switch", value_parser = clap::value_parser!(u8).range(0..=1), value_name = "N", help_heading = "Generator")]
+    pub cfg_star_switch: Option<u8>,
+    /// CFG-Zero: up to which step; -1 is none
+    #[arg(
+        long,
+        alias = "cfg_zero_step",
+        value_parser = clap::value_parser!(i32).range(-1..),
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Generator"
+    )]
+    pub cfg_zero_step: Option<i32>,
+    /// How bright the image that a leg begins with is as a reference picture, 0 to 1; 0 is none
+    #[arg(long, alias = "initial_image_strength", default_value_t = 0.0, value_name = "X", help_heading = "Generator")]
+    pub initial_image_strength: f32,
+    /// The same of the image that a leg leads to
+    #[arg(long, alias = "final_image_strength", default_value_t = 0.0, value_name = "X", help_heading = "Generator")]
+    pub final_image_strength: f32,
     /// For the generator's randomness; leg i uses SEED + i. The embedded generators read neither prompts nor seed
     #[arg(long, default_value_t = 12345, value_name = "SEED", help_heading = "Generator")]
     pub seed: u64,
@@ -181,19 +227,21 @@ pub struct TravelArgs {
     pub ten_bit: bool,
 
     #[command(flatten)]
-    pub not_yet: NotYet,
+    pub refused: Refused,
 }
 
 /// Every flag of [`TravelArgs`]: a run that goes on takes none of them.
-pub const FILM_FLAGS: [&str; 40] = [
+pub const FILM_FLAGS: [&str; 50] = [
     "images",
     "input_images",
     "continue_from_video",
+    "allow_private_addresses",
     "name",
     "output_dir",
     "overwrite",
     "contact_sheet",
     "keep_guides",
+    "debug",
     "attempt_deadline",
     "tenant",
     "resolution",
@@ -203,8 +251,63 @@ pub const FILM_FLAGS: [&str; 40] = [
     "base_prompts",
     "negative_prompts",
     "generator",
+    "execution_engine",
+    "model_name",
     "quality",
     "generator_settings",
+    "params_json_str",
+    "use_causvid_lora",
+    "cfg_star_switch",
+    "cfg_zero_step",
+    "initial_image_strength",
+    "final_image_strength",
+    "seed",
+    "role",
+    "param",
+    "fit",
+    "last_frame_duplication",
+    "fade_in_duration",
+    "fade_out_duration",
+    "subsequent_starting_strength_adjustment",
+    "desaturate_subsequent_starting_frames",
+    "adjust_brightness_subsequent_starting_frames",
+    "crossfade_sharp_amt",
+    "after_first_post_generation_saturation",
+    "after_first_post_generation_brightness",
+    "paste_known",
+    "upscale_factor",
+    "upscale_model_name",
+    "upscale_settings",
+    "codec",
+    "crf",
+    "preset",
+    "ten_bit",
+];
+
+/// Those that say what the film is, and not where it goes or whose it is: a manifest says so instead.
+pub const CONTENT_FLAGS: [&str; 43] = [
+    "images",
+    "input_images",
+    "continue_from_video",
+    "allow_private_addresses",
+    "attempt_deadline",
+    "resolution",
+    "fps",
+    "segment_frames",
+    "frame_overlap",
+    "base_prompts",
+    "negative_prompts",
+    "generator",
+    "execution_engine",
+    "model_name",
+    "quality",
+    "generator_settings",
+    "params_json_str",
+    "use_causvid_lora",
+    "cfg_star_switch",
+    "cfg_zero_step",
+    "initial_image_strength",
+    "final_image_strength",
     "seed",
     "role",
     "param",
@@ -231,23 +334,15 @@ pub const FILM_FLAGS: [&str; 40] = [
 impl TravelArgs {
     /// The run that these flags ask for. `film` is where it goes when that is chosen apart from the name.
     pub fn request(&self, config: &Config, film: Option<&Path>) -> Result<RunRequest, Diagnostic> {
-        self.not_yet.refuse()?;
+        self.refused.refuse()?;
         let images: Vec<PathBuf> = self.images.iter().chain(&self.input_images).cloned().collect();
         let name = self.name.clone().unwrap_or_else(|| name_after(&images, film));
         check_name(&name)?;
-        let film = match film {
-            Some(film) => absolute(film)?,
-            None => {
-                let file = PathBuf::from(format!("{name}.mp4"));
-                match &self.output_dir {
-                    Some(dir) => absolute(dir)?.join(file),
-                    None => file,
-                }
-            }
-        };
+        let film = self.film(&name, film)?;
         let mut roles = config.roles.clone();
         roles.extend(self.role.iter().cloned());
-        let settings = self.settings(config)?;
+        let flags = self.flags()?;
+        let settings = self.settings(config, &flags)?;
         Ok(RunRequest {
             tenant: self.tenant.clone(),
             name,
@@ -264,7 +359,10 @@ impl TravelArgs {
                 seed: self.seed,
                 settings: settings.to_string(),
             },
-            generator: self.generator(config),
+            generator: self.generator(config)?,
+            model: self.model_name.clone(),
+            flags,
+            references: References { initial: self.initial_image_strength, last: self.final_image_strength },
             roles,
             params: self.params(config)?,
             post: Post {
@@ -282,19 +380,72 @@ impl TravelArgs {
             start_at: None,
             attempt_deadline: self.attempt_deadline,
             paste_known: self.paste_known,
-            output: Output {
-                contact_sheet: self.contact_sheet.then(|| film.with_extension("contact-sheet.png")),
-                film,
-                overwrite: self.overwrite,
-                keep_guides: self.keep_guides,
-            },
+            output: self.output(film),
         })
     }
 
-    fn generator(&self, config: &Config) -> String {
+    /// Where the film goes. `film` is where when that is chosen apart from the name.
+    fn film(&self, name: &str, film: Option<&Path>) -> Result<PathBuf, Diagnostic> {
+        if let Some(film) = film {
+            return absolute(film);
+        }
+        let file = PathBuf::from(format!("{name}.mp4"));
+        self.output_dir.as_ref().map_or(Ok(file.clone()), |dir| Ok(absolute(dir)?.join(file)))
+    }
+
+    fn output(&self, film: PathBuf) -> Output {
+        Output {
+            contact_sheet: self.contact_sheet.then(|| film.with_extension("contact-sheet.png")),
+            film,
+            overwrite: self.overwrite,
+            keep_guides: self.keep_guides || self.debug,
+        }
+    }
+
+    /// The run that makes the film of a manifest again, which is called as before unless it is said how.
+    pub fn again(&self, manifest: &Manifest, film: Option<&Path>) -> Result<Again, Diagnostic> {
+        let name = self.name.clone().unwrap_or_else(|| match film {
+            Some(_) => name_after(&[], film),
+            None => manifest.name.clone(),
+        });
+        check_name(&name)?;
+        let film = self.film(&name, film)?;
+        Ok(Again { tenant: self.tenant.clone(), name, output: self.output(film) })
+    }
+
+    fn generator(&self, config: &Config) -> Result<String, Diagnostic> {
+        if let Some(engine) = &self.execution_engine {
+            return of_engine(engine, config);
+        }
         let embedded = Generators::embedded();
         let named = self.generator.as_deref().or(config.generator.name.as_deref());
-        named.or(embedded.names().next()).unwrap_or_default().to_owned()
+        Ok(named.or(embedded.names().next()).unwrap_or_default().to_owned())
+    }
+
+    /// What flags of their own ask the generator's settings for, those that hold over --generator-settings last.
+    fn flags(&self) -> Result<Vec<FlagSettings>, Diagnostic> {
+        let mut flags = Vec::new();
+        if self.use_causvid_lora {
+            flags.push(FlagSettings { flag: CAUSVID, settings: causvid() });
+        }
+        let one =
+            |flag, key: &str, value: Value| FlagSettings { flag, settings: Map::from_iter([(key.to_owned(), value)]) };
+        if let Some(switch) = self.cfg_star_switch {
+            flags.push(one("--cfg-star-switch", "cfg_star_switch", json!(switch)));
+        }
+        if let Some(step) = self.cfg_zero_step {
+            flags.push(one("--cfg-zero-step", "cfg_zero_step", json!(step)));
+        }
+        if let Some(text) = &self.params_json_str {
+            let params = object("--params-json-str", text)?;
+            if let Some(key) = params.keys().find(|key| NOT_PARAMS.contains(&key.as_str())) {
+                return Err(Diagnostic::refused("bad_params", format!("--params-json-str may not set `{key}`")).hint(
+                    "the plan says how long and how large a segment is; steps belong into --generator-settings",
+                ));
+            }
+            flags.push(FlagSettings { flag: "--params-json-str", settings: params });
+        }
+        Ok(flags)
     }
 
     /// As the original had it, a factor of 1 or less asks for nothing.
@@ -325,13 +476,16 @@ impl TravelArgs {
         }))
     }
 
-    fn settings(&self, config: &Config) -> Result<Value, Diagnostic> {
-        let mut settings = match &self.generator_settings {
+    fn settings(&self, config: &Config, flags: &[FlagSettings]) -> Result<Value, Diagnostic> {
+        let own = match &self.generator_settings {
             Some(text) => object("--generator-settings", text)?,
             // Settings of the configuration belong to the generator that it names.
-            None if self.generator.is_none() => config.generator.settings.clone(),
+            None if self.generator.is_none() && self.execution_engine.is_none() => config.generator.settings.clone(),
             None => Map::new(),
         };
+        let mut settings = if self.use_causvid_lora { causvid() } else { Map::new() };
+        settings.extend(own);
+        settings.extend(flags.iter().filter(|asked| asked.flag != CAUSVID).flat_map(|asked| asked.settings.clone()));
         if let Some(quality) = &self.quality {
             settings.insert("quality".to_owned(), json!(quality));
         }
@@ -363,6 +517,39 @@ impl TravelArgs {
             set(*role, key, Some(value.clone()));
         }
         Ok(params.into_iter().map(|(role, map)| (role, Value::Object(map))).collect())
+    }
+}
+
+const CAUSVID: &str = "--use-causvid-lora";
+
+/// What the original set for it.
+fn causvid() -> Map<String, Value> {
+    let settings = json!({
+        "num_inference_steps": 9, "guidance_scale": 1.0, "flow_shift": 1.0,
+        "activated_loras": ["Wan21_CausVid_14B_T2V_lora_rank32.safetensors"], "loras_multipliers": "0.7",
+    });
+    settings.as_object().cloned().unwrap_or_default()
+}
+
+/// What --params-json-str may not set: the plan decides it, or users made films shorter by accident.
+const NOT_PARAMS: [&str; 6] = ["frames", "video_length", "resolution", "output_path", "steps", "num_inference_steps"];
+
+/// The generator of the configuration that is Wan2GP, or ComfyUI.
+fn of_engine(engine: &str, config: &Config) -> Result<String, Diagnostic> {
+    let is = |recipe: &Recipe| if engine == "wgp" { recipe.wan2gp.is_some() } else { recipe.comfyui.is_some() };
+    let found: Vec<&str> =
+        config.generators.iter().filter(|(_, recipe)| is(recipe)).map(|(name, _)| name.as_str()).collect();
+    match found.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        [] => {
+            let kind = if engine == "wgp" { "wan2gp" } else { "comfyui" };
+            let words = format!("the configuration has no generator for --execution-engine {engine}");
+            Err(Diagnostic::refused("generator_unknown", words).hint(format!("add one as [generators.NAME.{kind}]")))
+        }
+        several => {
+            let words = format!("--execution-engine {engine} may be {}", several.join(" or "));
+            Err(Diagnostic::refused("generator_unknown", words).hint("name one with --generator"))
+        }
     }
 }
 
@@ -431,11 +618,15 @@ fn preset(text: &str) -> Result<Preset, String> {
 mod tests {
     use super::*;
 
+    const ABOUT: [&str; 7] = ["name", "output_dir", "overwrite", "contact_sheet", "keep_guides", "debug", "tenant"];
+
     #[test]
     fn every_flag_of_a_film_is_named() {
         let command = TravelArgs::augment_args(clap::Command::new("film"));
-        let heading = |arg: &clap::Arg| arg.get_help_heading() == Some("Not yet supported (refused)");
+        let heading = |arg: &clap::Arg| arg.get_help_heading() == Some("Not supported (refused)");
         let ids: Vec<&str> = command.get_arguments().filter(|a| !heading(a)).map(|a| a.get_id().as_str()).collect();
         assert_eq!(ids, FILM_FLAGS);
+        let content: Vec<&str> = ids.into_iter().filter(|id| !ABOUT.contains(id)).collect();
+        assert_eq!(content, CONTENT_FLAGS);
     }
 }

@@ -1,19 +1,21 @@
 //! Where a command works: the database, the files beside it, the plugins.
 
 use crate::args::Global;
-use crate::config::Config;
+use crate::config::{Config, DownloadConfig};
 use crate::devices;
 use crate::diagnostic::Diagnostic;
 use crate::render_args::absolute;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use travel_engine::artifacts::Artifacts;
+use travel_engine::download::{Rules, fetch, forget, is_address};
 use travel_engine::generators::Generators;
 use travel_engine::generators::process::Warm;
 use travel_engine::limits::PREPARE_AHEAD;
+use travel_engine::media::Watch;
 use travel_engine::queue::{HostLock, QueueError, SqliteStore, SystemClock};
 use travel_engine::sandbox::{Manifest, Plugin, Registry, Sandbox, SandboxConfig};
-use travel_engine::{Place, Workshop};
+use travel_engine::{EngineError, Place, RunRequest, Workshop};
 
 /// The default plugin, which the program carries inside.
 const DEFAULT_COMPONENT: &[u8] = include_bytes!(env!("TRAVEL_DEFAULT_PLUGIN"));
@@ -87,6 +89,26 @@ impl Workplace {
     /// The queue's files.
     pub fn artifacts(&self) -> Result<Artifacts, Diagnostic> {
         Ok(Artifacts::open(&self.data_dir())?)
+    }
+
+    /// Fetches the video that a run continues, if it is at an address.
+    pub fn fetch_continued(
+        &self,
+        request: &mut RunRequest,
+        allow_private: bool,
+        on: &dyn Watch,
+    ) -> Result<Option<Fetched>, Diagnostic> {
+        let Some(url) = request.continue_from.as_ref().and_then(|path| path.to_str()).filter(|url| is_address(url))
+        else {
+            return Ok(None);
+        };
+        let url = url.to_owned();
+        let DownloadConfig { max_mb, time, allow_private: always } = self.config.download;
+        let rules = Rules { max_bytes: max_mb.saturating_mul(1 << 20), time, allow_private: allow_private || always };
+        let folder = self.data_dir().join("downloads");
+        let file = fetch(&url, &folder, &rules, on).map_err(EngineError::from)?;
+        request.continue_from = Some(file);
+        Ok(Some(Fetched { url, folder }))
     }
 
     /// The queue, for reading; must exist.
@@ -180,5 +202,17 @@ impl Workplace {
             cuda: card.cuda,
         }));
         places
+    }
+}
+
+/// A video that was fetched, until it is stored with its run.
+pub struct Fetched {
+    url: String,
+    folder: PathBuf,
+}
+
+impl Fetched {
+    pub fn forget(&self) {
+        forget(&self.url, &self.folder);
     }
 }

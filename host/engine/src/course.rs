@@ -117,7 +117,7 @@ fn next_generator(
     let after = chain.iter().position(|name| name == now).map_or(0, |at| at.saturating_add(1));
     for name in chain.iter().skip(after) {
         let able =
-            shop.generators.by_name(name).and_then(|generator| Ok((generator.describe()?, generator.affinity())));
+            shop.generators.by_name(name).and_then(|generator| Ok((generator.describe()?, generator.affinity(None))));
         let (able, affinity) = match able {
             Ok(able) => able,
             Err(error) => {

@@ -1,5 +1,6 @@
 //! What can go wrong with a run, in one enum.
 
+use crate::download::DownloadError;
 use std::path::PathBuf;
 use travel::wishes::ListLength;
 use travel::{Dims, InvalidPlan, Rate};
@@ -118,6 +119,44 @@ pub enum EngineError {
     /// A stored record of another shape, or a parent's file that is not there.
     #[error("{0}")]
     Stored(String),
+    /// The video to continue was not fetched.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
+    /// A file is no manifest.
+    #[error("{} is no manifest of a film: {reason}", path.display())]
+    NoManifest {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// What a film was made from is not there any more, or has changed.
+    #[error("what the film was made from is neither stored here nor where it came from: {what}")]
+    InputsMissing {
+        /// All of them.
+        what: String,
+    },
+    /// A flag asks for what the generator cannot do.
+    #[error("generator {generator} cannot honour {flag}{}", if able.is_empty() { "; none here can".to_owned() }
+        else { format!("; those here that can: {}", able.join(", ")) })]
+    CannotHonour {
+        /// Which flag.
+        flag: &'static str,
+        /// Which generator.
+        generator: String,
+        /// Those that can.
+        able: Vec<String>,
+    },
+    /// The generator has no such model.
+    #[error("generator {generator} has no model `{model}`; it has {models}")]
+    UnknownModel {
+        /// As asked for.
+        model: String,
+        /// Which generator.
+        generator: String,
+        /// What it has.
+        models: String,
+    },
     /// A generator's clip is not what was asked for.
     #[error("{generator} returned {flaw}")]
     BadClip {
@@ -195,6 +234,11 @@ impl EngineError {
             Self::OutputTaken { .. } => "output_taken",
             Self::OutputFolder { .. } => "output_folder",
             Self::StoredPlan(_) | Self::Stored(_) => "stored_record",
+            Self::Download(e) => e.code(),
+            Self::NoManifest { .. } => "no_manifest",
+            Self::InputsMissing { .. } => "inputs_missing",
+            Self::CannotHonour { .. } => "cannot_honour",
+            Self::UnknownModel { .. } => "unknown_model",
             Self::BadClip { flaw: Flaw::Wrong { .. }, .. } => "wrong_clip",
             Self::BadClip { flaw: Flaw::Black { .. }, .. } => "black_clip",
             Self::BadClip { flaw: Flaw::Frozen { .. }, .. } => "frozen_clip",
@@ -228,6 +272,14 @@ impl EngineError {
             }
             Self::RateOffGrid { .. } => "choose another rate with --fps".to_owned(),
             Self::NoUpscaler { .. } => "choose one of them with --upscale-model-name".to_owned(),
+            Self::Download(DownloadError::Private { .. }) => {
+                "if you mean it, pass --allow-private-addresses, or set allow-private = true in [download]".to_owned()
+            }
+            Self::Download(DownloadError::TooLarge { .. }) => "raise max-mb in [download]".to_owned(),
+            Self::Download(DownloadError::TooSlow { .. }) => "try again, or raise time in [download]".to_owned(),
+            Self::Download(DownloadError::Broken { .. }) => "try again: it goes on where it was cut off".to_owned(),
+            Self::CannotHonour { able, .. } if !able.is_empty() => "choose one of them with --generator".to_owned(),
+            Self::CannotHonour { .. } | Self::UnknownModel { .. } => "see `travel-host generators list`".to_owned(),
             Self::UpscaleFactor { .. } => "choose another --upscale-factor".to_owned(),
             Self::Generator(e) => generator_hint(e),
             Self::Artifact(ArtifactError::DiskFull { .. }) | Self::Queue(QueueError::DiskFull(_)) => {
@@ -344,6 +396,7 @@ impl EngineError {
                         | GeneratorError::OnlyAnUpscaler { .. }
                 )
             }
+            Self::Download(e) => e.is_refusal(),
             Self::Plugin(e) => {
                 !matches!(e, PluginError::Io { .. } | PluginError::CacheFolder { .. } | PluginError::Engine { .. })
             }
@@ -355,6 +408,10 @@ impl EngineError {
             | Self::RateOffGrid { .. }
             | Self::NoUpscaler { .. }
             | Self::UpscaleFactor { .. }
+            | Self::NoManifest { .. }
+            | Self::InputsMissing { .. }
+            | Self::CannotHonour { .. }
+            | Self::UnknownModel { .. }
             | Self::NotAFile(_)
             | Self::OutputExists(_)
             | Self::OutputTaken { .. }

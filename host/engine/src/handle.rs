@@ -1,6 +1,6 @@
 //! What a task does, by kind.
 //!
-//! A handler gets a claimed task and returns what its success is to leave behind; it never speaks to the queue. Files
+//! A handler gets a claimed task and returns what its success is to leave behind; it reads the queue, and never writes. Files
 //! that it made are stored before it returns, so that the row that names them comes after them.
 
 mod deliver;
@@ -23,7 +23,7 @@ use std::time::Instant;
 use travel::Role;
 use travel_artifacts::Hash;
 use travel_generators::Policy;
-use travel_queue::{Claimed, NewEvent, NewTask, SlotArtifact};
+use travel_queue::{Claimed, NewEvent, NewTask, SlotArtifact, Store};
 use travel_sandbox::{CallContext, Cancel, Plugin};
 
 /// What a success leaves behind.
@@ -40,6 +40,7 @@ pub(crate) struct Done {
 pub(crate) struct Job<'a> {
     pub(crate) claimed: &'a Claimed,
     pub(crate) spec: RunSpec,
+    pub(crate) store: &'a dyn Store,
     pub(crate) shop: &'a Workshop,
     pub(crate) control: &'a Arc<Control>,
 }
@@ -48,9 +49,14 @@ pub(crate) struct Job<'a> {
 ///
 /// # Errors
 /// Whatever its handler meets.
-pub(crate) fn handle(claimed: &Claimed, shop: &Workshop, control: &Arc<Control>) -> Result<Done, EngineError> {
+pub(crate) fn handle(
+    claimed: &Claimed,
+    store: &dyn Store,
+    shop: &Workshop,
+    control: &Arc<Control>,
+) -> Result<Done, EngineError> {
     let spec = RunSpec::parse(&claimed.spec).map_err(EngineError::Stored)?;
-    let job = Job { claimed, spec, shop, control };
+    let job = Job { claimed, spec, store, shop, control };
     // A segment is prepared before its place is free; nothing else is.
     if claimed.kind != SEGMENT {
         control.await_place();

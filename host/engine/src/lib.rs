@@ -21,11 +21,13 @@
 mod circuit;
 pub mod control;
 pub mod course;
+pub mod download;
 pub mod error;
 mod guide_request;
 mod handle;
 pub mod host;
 pub mod limits;
+pub mod manifest;
 pub mod observer;
 pub mod planning;
 mod rehearsal;
@@ -41,8 +43,8 @@ pub use host::{Host, Shutdown, Until};
 pub use observer::{CircuitState, HostEvent, Observer};
 pub use planning::Planned;
 pub use slots::Place;
-pub use spec::{Output, Post, RunSpec, UpscaleSpec};
-pub use submit::{Prepared, RunRequest, UpscaleWish};
+pub use spec::{Output, Post, References, RunSpec, UpscaleSpec};
+pub use submit::{FlagSettings, Prepared, RunRequest, UpscaleWish};
 pub use workshop::Workshop;
 
 // The rooms below, for whoever wires a program: the command line needs no other dependency on them.

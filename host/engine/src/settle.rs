@@ -26,7 +26,7 @@ pub(crate) fn run(
 ) -> Result<(), QueueError> {
     let (run, task, name) = (claimed.run, claimed.task, claimed.name.clone());
     observer.tell(&HostEvent::TaskStarted { run, task, name, kind: claimed.kind.clone(), attempt: claimed.attempt });
-    let handled = catch_unwind(AssertUnwindSafe(|| handle(claimed, shop, control)))
+    let handled = catch_unwind(AssertUnwindSafe(|| handle(claimed, store, shop, control)))
         .unwrap_or_else(|panic| Err(EngineError::Crashed(words(panic.as_ref()))));
     note(claimed, &handled, shop, observer);
     let settled = match (handled, control.stopped()) {

@@ -31,6 +31,12 @@ pub struct RunSpec {
     pub wishes: Wishes,
     /// Name of the generator.
     pub generator: String,
+    /// Which of its models; its usual one when missing.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Whether each segment's pictures are references too.
+    #[serde(default)]
+    pub references: References,
     /// Who answers each role. Their components are stored with the run, which so keeps the versions that it was planned
     /// with, whatever the host that makes it has.
     pub plugins: BTreeMap<Role, PluginRef>,
@@ -62,6 +68,9 @@ pub struct StillRef {
     pub dims: Dims,
     /// The name that it came with.
     pub label: String,
+    /// Where it came from.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
 }
 
 /// The video that a film continues, at the film's rate.
@@ -75,6 +84,9 @@ pub struct ClipRef {
     pub frames: u32,
     /// The name that it came with.
     pub label: String,
+    /// Where it came from.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
 }
 
 /// Changes to each segment that follows something, done in one pass; none by default.
@@ -92,6 +104,16 @@ impl Post {
     pub fn is_nothing(&self) -> bool {
         self.saturation.is_none_or(|s| s == 1.0) && self.brightness.is_none_or(|b| b == 0.0)
     }
+}
+
+/// How bright a segment's first and last picture are as references, 0 to 1: their RGB is multiplied by it, and 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct References {
+    /// Of the picture that it begins with.
+    pub initial: f32,
+    /// Of the picture that it leads to.
+    #[serde(rename = "final")]
+    pub last: f32,
 }
 
 /// What makes a film larger.

@@ -7,11 +7,12 @@ use crate::course;
 use crate::error::EngineError;
 use crate::guide_request::Film;
 use crate::limits::{DEFAULT_MULTIPLE, DEFAULT_PIXELS};
+use crate::manifest::Manifest;
 use crate::planning::{self, PlanInput, Planned};
 use crate::rehearsal;
-use crate::spec::{ClipRef, Output, Post, RunSpec, SPEC_VERSION, StillRef, UpscaleSpec};
+use crate::spec::{ClipRef, Output, Post, References, RunSpec, SPEC_VERSION, StillRef, UpscaleSpec};
 use crate::task::{ORCHESTRATOR, POOL_PLAN, PluginRef, slot};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use std::time::Duration;
 use travel::wishes::Wishes;
 use travel::{Dims, Rate, Role};
 use travel_artifacts::{Artifacts, Stored};
-use travel_generators::{Capabilities, GeneratorError, Generators};
+use travel_generators::{Capabilities, Generator, GeneratorError, Generators};
 use travel_media::{Encode, Watch};
 use travel_queue::limits::{MAX_NAME_CHARS, MAX_ROWS};
 use travel_queue::{ArtifactHash, NewRun, NewTask, RunFilter, RunState, SlotArtifact, Store, Submitted, TimestampMs};
@@ -47,6 +48,12 @@ pub struct RunRequest {
     pub wishes: Wishes,
     /// Name of the generator.
     pub generator: String,
+    /// Which of its models; its usual one when missing.
+    pub model: Option<String>,
+    /// Those of its settings that flags ask for, by flag: whoever cannot honour one is told who can.
+    pub flags: Vec<FlagSettings>,
+    /// Whether each segment's pictures are references too.
+    pub references: References,
     /// Plugins asked for by name.
     pub roles: BTreeMap<Role, String>,
     /// Parameters of the roles.
@@ -65,6 +72,15 @@ pub struct RunRequest {
     pub attempt_deadline: Option<Duration>,
     /// Whether the frames that a guide gave are put back over those that its generator returned.
     pub paste_known: bool,
+}
+
+/// What one flag asks a generator's settings for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlagSettings {
+    /// As the user types it.
+    pub flag: &'static str,
+    /// Keys and values.
+    pub settings: Map<String, Value>,
 }
 
 /// A film that is made larger before it is encoded.
@@ -127,6 +143,7 @@ impl Prepared {
         if !generator.describe()?.renders {
             return Err(GeneratorError::OnlyAnUpscaler { generator: request.generator.clone() }.into());
         }
+        check_flags(&request, generators)?;
         let settings: Value = serde_json::from_str(&request.wishes.settings)
             .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
         generator.check_settings(&settings)?;
@@ -243,20 +260,20 @@ impl Prepared {
     /// A run of this name that writes the same film, a full disk, a queue that refuses.
     pub fn submit(self, store: &dyn Store, artifacts: &Artifacts) -> Result<Submitted, EngineError> {
         let Self { request, stills, continued, canvas, upscale, plugins, .. } = self;
-        check_untaken(store, &request)?;
+        check_untaken(store, &request.name, request.idem_key.as_deref(), &request.output)?;
         let mut task = NewTask::new("orchestrator", ORCHESTRATOR, POOL_PLAN, json!({}));
         let mut refs = Vec::new();
         for (i, (path, dims)) in stills.iter().enumerate() {
             let stored = artifacts.import(path)?;
             task = task.artifact(slot_artifact(&slot::still(i), stored, "image"));
-            refs.push(StillRef { hash: stored.hash, dims: *dims, label: label(path) });
+            refs.push(StillRef { hash: stored.hash, dims: *dims, label: label(path), path: origin(path) });
         }
         let continued = match continued {
             None => None,
             Some((path, dims, frames)) => {
                 let stored = artifacts.import(&path)?;
                 task = task.artifact(slot_artifact(slot::CONTINUED, stored, "video"));
-                Some(ClipRef { hash: stored.hash, dims, frames, label: label(&path) })
+                Some(ClipRef { hash: stored.hash, dims, frames, label: label(&path), path: origin(&path) })
             }
         };
         let mut chosen = BTreeMap::new();
@@ -273,6 +290,8 @@ impl Prepared {
             continued,
             wishes: request.wishes,
             generator: request.generator,
+            model: request.model,
+            references: request.references,
             plugins: chosen,
             params: request.params,
             post: request.post,
@@ -287,6 +306,59 @@ impl Prepared {
         let run = NewRun { idem_key: request.idem_key, start_at: request.start_at, ..new }.task(task);
         Ok(store.submit(run)?)
     }
+}
+
+/// Whether the generator can do what flags ask of it beyond the job itself; else who can.
+fn check_flags(request: &RunRequest, generators: &Generators) -> Result<(), EngineError> {
+    let generator = generators.by_name(&request.generator)?;
+    let able = generator.describe()?;
+    let refuse = |flag: &'static str, can: &dyn Fn(&dyn Generator, &Capabilities) -> bool| {
+        let able = |name: &&str| {
+            let other = generators.by_name(name).and_then(|other| Ok((other.describe()?, other)));
+            other.is_ok_and(|(able, other)| able.renders && can(other.as_ref(), &able))
+        };
+        let able = generators.names().filter(able).map(str::to_owned).collect();
+        EngineError::CannotHonour { flag, generator: request.generator.clone(), able }
+    };
+    for FlagSettings { flag, settings } in &request.flags {
+        let settings = Value::Object(settings.clone());
+        if let Err(error) = generator.check_settings(&settings) {
+            let can = |other: &dyn Generator, _: &Capabilities| other.check_settings(&settings).is_ok();
+            return Err(match refuse(flag, &can) {
+                // A value that nobody takes is a wrong value.
+                EngineError::CannotHonour { able: nobody, .. } if nobody.is_empty() && knows(&able, &settings) => {
+                    error.into()
+                }
+                refusal => refusal,
+            });
+        }
+    }
+    if let Some(model) = &request.model
+        && !able.models.contains(model)
+    {
+        if able.models.is_empty() {
+            return Err(refuse("--model-name", &|_, able| able.models.contains(model)));
+        }
+        let (value, models) = (model.clone(), able.models.join(", "));
+        return Err(EngineError::UnknownModel { model: value, generator: request.generator.clone(), models });
+    }
+    let References { initial, last } = request.references;
+    for (flag, strength) in [("--initial-image-strength", initial), ("--final-image-strength", last)] {
+        if !(0.0..=1.0).contains(&strength) {
+            return Err(EngineError::BadValue { flag, value: strength.to_string(), range: "0 to 1" });
+        }
+        if strength > 0.0 && !able.reads_references {
+            return Err(refuse(flag, &|_, able| able.reads_references));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a generator names all of these settings.
+fn knows(able: &Capabilities, settings: &Value) -> bool {
+    let properties = able.settings_schema.get("properties");
+    let named = |key: &String| properties.is_some_and(|properties| properties.get(key).is_some());
+    settings.as_object().is_some_and(|map| map.keys().all(named))
 }
 
 /// The parameters of a role; `{}` when none were given.
@@ -411,22 +483,27 @@ pub(crate) fn check_output(output: &Output, place: impl Fn(&Path) -> Option<Path
         tried.map_err(|e| refused(e.to_string()))?;
         check_free(&file, output)?;
     }
-    Ok(())
+    place(&Manifest::beside(&output.film)).map_or(Ok(()), |file| check_free_for_manifest(&file, output))
 }
 
 /// Whether another run of this name is going to write the same film: it would be found out when all is rendered.
-fn check_untaken(store: &dyn Store, request: &RunRequest) -> Result<(), EngineError> {
-    if request.output.overwrite {
+pub(crate) fn check_untaken(
+    store: &dyn Store,
+    name: &str,
+    idem_key: Option<&str>,
+    output: &Output,
+) -> Result<(), EngineError> {
+    if output.overwrite {
         return Ok(());
     }
-    let film = serde_json::to_value(&request.output.film).unwrap_or_default();
-    let mut of = RunFilter { name: Some(request.name.clone()), state: Some(RunState::Active), ..RunFilter::default() };
+    let film = serde_json::to_value(&output.film).unwrap_or_default();
+    let mut of = RunFilter { name: Some(name.to_owned()), state: Some(RunState::Active), ..RunFilter::default() };
     loop {
         let runs = store.runs(&of, MAX_ROWS)?;
         for run in &runs {
-            let is_this_one = request.idem_key.is_some() && run.idem_key == request.idem_key;
+            let is_this_one = idem_key.is_some() && run.idem_key.as_deref() == idem_key;
             if !is_this_one && run.spec.pointer("/output/film") == Some(&film) {
-                return Err(EngineError::OutputTaken { film: request.output.film.clone(), run: run.id });
+                return Err(EngineError::OutputTaken { film: output.film.clone(), run: run.id });
             }
         }
         match runs.last() {
@@ -443,6 +520,16 @@ pub(crate) fn check_free(file: &Path, output: &Output) -> Result<(), EngineError
         Ok(_) if !output.overwrite => Err(EngineError::OutputExists(file.to_owned())),
         _ => Ok(()),
     }
+}
+
+/// A path that means the same for every process.
+fn origin(path: &Path) -> Option<PathBuf> {
+    std::path::absolute(path).ok()
+}
+
+/// Whether a manifest may be placed at a path: it takes the place of another one, for it tells of the film beside it.
+pub(crate) fn check_free_for_manifest(file: &Path, output: &Output) -> Result<(), EngineError> {
+    if Manifest::read(file).is_ok() { Ok(()) } else { check_free(file, output) }
 }
 
 fn label(path: &Path) -> String {

@@ -35,6 +35,8 @@ pub mod slot {
     pub const FILM: &str = "film";
     /// The joined clips where they are not the film yet; nothing was lost by joining them.
     pub const JOINED: &str = "joined";
+    /// How the film was made.
+    pub const MANIFEST: &str = "manifest";
     /// The film's contact sheet.
     pub const SHEET: &str = "contact-sheet";
     /// The video that the film continues.
@@ -166,6 +168,9 @@ pub struct FilmOutput {
     pub film: std::path::PathBuf,
     /// Where its contact sheet lies.
     pub contact_sheet: Option<std::path::PathBuf>,
+    /// Where it is told how it was made.
+    #[serde(default)]
+    pub manifest: Option<std::path::PathBuf>,
     /// The stored copy.
     pub hash: Hash,
     /// Length of the file, bytes.

@@ -31,7 +31,7 @@ HELLO = {
     "version": MODEL,
     "grid": {"step": 4, "offset": 1, "min": 17, "max": 1281, "multiple": 16, "anchor_hold": 4},
     "rates": [[RATES.get(MODEL, 16), 1]],
-    "inputs": ["guide", "mask", "prompt", "seed"],
+    "inputs": ["guide", "mask", "references", "prompt", "seed"],
     "models": [MODEL],
     "notice": "renders with WanGP (Wan2GP), under the WanGP Community License 2.0: say so where you show or document what you make "
               "with it, and do not sell it as a hosted service without a licence"
@@ -74,7 +74,16 @@ def settings_of(job, defaults):
         # Wan2GP drops an attachment that is missing, and renders without it.
         if not os.path.isfile(job[role]):
             raise Refused("invalid", f"the {role} {job[role]} is not there")
+    for picture in job["references"]:
+        if not os.path.isfile(picture):
+            raise Refused("invalid", f"the reference {picture} is not there")
     num, den = job["rate"]
+    reads = job["settings"].get("video_prompt_type", "VA")
+    references = {}
+    if job["references"]:
+        # An empty list is not the same as none to it.
+        reads += "" if "I" in reads else "I"
+        references = {"image_refs": job["references"]}
     return {
         **defaults,
         "sliding_window_overlap": 0,
@@ -82,8 +91,9 @@ def settings_of(job, defaults):
         "remove_background_images_ref": 0,
         "mask_expand": 0,
         "keep_frames_video_guide": "",
-        "video_prompt_type": "VA",
         **job["settings"],
+        "video_prompt_type": reads,
+        **references,
         "model_type": MODEL,
         "prompt": job["prompt"].strip() or " ",
         "negative_prompt": job["negative_prompt"],

@@ -543,13 +543,14 @@ impl Generator for ComfyuiServers {
             models: Vec::new(),
             wants_guide: self.template.has("guide"),
             reads_prompts: self.template.has("prompt"),
+            reads_references: false,
             settings_schema: self.template.settings_schema(),
             pool: self.pool.clone(),
             notice: None,
         })
     }
 
-    fn affinity(&self) -> String {
+    fn affinity(&self, _: Option<&str>) -> String {
         self.name.clone()
     }
 

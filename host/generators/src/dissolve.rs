@@ -43,6 +43,7 @@ impl Generator for Dissolve {
             grid: Grid::ANY,
             wants_guide: true,
             reads_prompts: false,
+            reads_references: false,
             settings_schema: schema(json!({ "easing": easing_schema("Linear unless set.") })),
             pool: CPU.to_owned(),
             rates: None,
@@ -51,7 +52,7 @@ impl Generator for Dissolve {
         })
     }
 
-    fn affinity(&self) -> String {
+    fn affinity(&self, _: Option<&str>) -> String {
         Self::NAME.to_owned()
     }
 

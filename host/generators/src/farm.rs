@@ -220,7 +220,7 @@ impl RenderFarm {
                     "mask": named(&job.mask)?,
                     "first_frame": first.as_deref().map(&mut named).transpose()?,
                     "last_frame": last.as_deref().map(&mut named).transpose()?,
-                    "references": [],
+                    "references": job.references.iter().map(|path| named(path)).collect::<Result<Vec<_>, _>>()?,
                     "prompt": job.prompt, "negative_prompt": job.negative_prompt, "seed": job.seed,
                 })
             }
@@ -234,7 +234,7 @@ impl RenderFarm {
         let all = json!({
             "width": work.dims().width, "height": work.dims().height, "frames": work.frames(),
             "rate": [rate.num, rate.den],
-            "model": hello.model(self.model.as_deref()),
+            "model": hello.model(work.model().or(self.model.as_deref())),
             "settings": crate::settings::over(&self.name, &self.settings, work.settings())?,
         });
         let mut job = own.as_object().cloned().unwrap_or_default();
@@ -381,7 +381,7 @@ impl Generator for RenderFarm {
         Ok(self.hello()?.capabilities(&self.name, &self.pool))
     }
 
-    fn affinity(&self) -> String {
+    fn affinity(&self, _: Option<&str>) -> String {
         self.name.clone()
     }
 

@@ -16,8 +16,9 @@ pub trait Generator: Send + Sync {
     /// A program that cannot be started, or does not say what it can do.
     fn describe(&self) -> Result<Capabilities, GeneratorError>;
 
-    /// What a device has loaded after a job of this generator: tasks that say the same are worth doing one after another.
-    fn affinity(&self) -> String;
+    /// What a device has loaded after a job of this generator, with that of its models or the usual one: tasks that say the
+    /// same are worth doing one after another.
+    fn affinity(&self, model: Option<&str>) -> String;
 
     /// Whether it would accept these settings, so that a run is refused when it is submitted and not an hour later.
     ///
@@ -62,6 +63,8 @@ pub struct Capabilities {
     pub wants_guide: bool,
     /// Whether [`Job::prompt`] and [`Job::negative_prompt`] change what it renders; if not, the user is told.
     pub reads_prompts: bool,
+    /// Whether it reads [`Job::references`].
+    pub reads_references: bool,
     /// A JSON Schema (draft 2020-12) of [`Job::settings`].
     pub settings_schema: serde_json::Value,
     /// The pool whose slots it competes for: [`CPU`], [`GPU`], or one that the configuration names.
@@ -92,10 +95,14 @@ pub struct Job {
     pub guide: PathBuf,
     /// Clip of what to keep (black) and what to generate (white); as long and as large as the guide.
     pub mask: PathBuf,
+    /// Pictures to go by besides, of `dims`; none for a generator that does not read them.
+    pub references: Vec<PathBuf>,
     /// What to show, in words.
     pub prompt: String,
     /// What to avoid, in words.
     pub negative_prompt: String,
+    /// One of [`Capabilities::models`]; the usual one when nothing is said.
+    pub model: Option<String>,
     /// For the generator's randomness; the same job with the same seed gives the same clip.
     pub seed: u64,
     /// Size of the clip, pixels.

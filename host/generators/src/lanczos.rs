@@ -32,6 +32,7 @@ impl Generator for Lanczos {
             grid: Grid::ANY,
             wants_guide: false,
             reads_prompts: false,
+            reads_references: false,
             settings_schema: schema(json!({})),
             pool: CPU.to_owned(),
             rates: None,
@@ -40,7 +41,7 @@ impl Generator for Lanczos {
         })
     }
 
-    fn affinity(&self) -> String {
+    fn affinity(&self, _: Option<&str>) -> String {
         Self::NAME.to_owned()
     }
 

@@ -134,7 +134,7 @@ impl Process {
         let Some(hello) = child.hello().cloned() else {
             return (None, Err(child.garbage("", "it said no hello".to_owned())));
         };
-        let model = hello.model(self.recipe.model.as_deref());
+        let model = hello.model(job.model().or(self.recipe.model.as_deref()));
         let id = format!("{}-{}", std::process::id(), self.jobs.fetch_add(1, Ordering::Relaxed));
         let settings = match self.settings(job.settings()) {
             Ok(settings) => settings,
@@ -257,8 +257,8 @@ impl Generator for Process {
         Ok(self.hello()?.capabilities(&self.name, self.recipe.pool_of(&self.name)))
     }
 
-    fn affinity(&self) -> String {
-        match &self.recipe.model {
+    fn affinity(&self, model: Option<&str>) -> String {
+        match model.or(self.recipe.model.as_deref()) {
             Some(model) => format!("{}/{model}", self.name),
             None => self.name.clone(),
         }
@@ -303,7 +303,7 @@ fn request<'a>(
                 mask: &job.mask,
                 first_frame,
                 last_frame,
-                references: Vec::new(),
+                references: if hello.reads(Input::References) { &job.references } else { &[] },
                 prompt: &job.prompt,
                 negative_prompt: &job.negative_prompt,
                 seed: job.seed,

@@ -66,6 +66,7 @@ impl Generator for Rife {
             grid: Grid::ANY,
             wants_guide: true,
             reads_prompts: false,
+            reads_references: false,
             settings_schema: schema(json!({ "quality": quality_schema(), "easing": easing_schema(unset) })),
             pool: CPU.to_owned(),
             rates: None,
@@ -74,7 +75,7 @@ impl Generator for Rife {
         })
     }
 
-    fn affinity(&self) -> String {
+    fn affinity(&self, _: Option<&str>) -> String {
         Self::NAME.to_owned()
     }
 

@@ -55,6 +55,14 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// The model that is asked for, if one is.
+    pub(crate) fn model(self) -> Option<&'a str> {
+        match self {
+            Self::Segment(job) => job.model.as_deref(),
+            Self::Film(_) => None,
+        }
+    }
+
     pub(crate) fn device(self) -> Option<&'a Device> {
         match self {
             Self::Segment(job) => job.device.as_ref(),

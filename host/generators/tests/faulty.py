@@ -57,8 +57,11 @@ for line in sys.stdin:
         hello = dict(HELLO)
         if FAULT == "speaks-another-version":
             hello["protocol"] = "travel-generator/9"
-        if FAULT == "has-models":
+        if FAULT in ("has-models", "notes-jobs"):
             hello["models"] = ["small", "large"]
+        if FAULT == "notes-jobs":
+            hello["inputs"] = ["guide", "mask", "references"]
+            hello["settings_schema"] = {"properties": {"cfg_star_switch": {"type": "integer", "maximum": 1}}}
         if FAULT == "dies-load" or FAULT == "silent-load":
             hello["models"] = ["small"]
         if FAULT == "has-a-strange-grid":
@@ -88,6 +91,11 @@ for line in sys.stdin:
             continue
         with open("jobs-begun", "a", encoding="utf-8") as begun:
             begun.write(f"{job}\n")
+        if FAULT == "notes-jobs":
+            with open("jobs.jsonl", "a", encoding="utf-8") as jobs:
+                jobs.write(line)
+            for i, picture in enumerate(request["references"]):
+                shutil.copy(picture, f"reference-{request['seed']}-{i}.png")
         say(type="progress", phase="work", step=1, of=2)
         if FAULT == "takes-its-time":
             if select.select([0], [], [], 1.5)[0]:

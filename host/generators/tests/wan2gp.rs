@@ -49,6 +49,22 @@ fn it_renders_with_settings_that_wan2gp_reads_as_they_are_meant() {
 }
 
 #[test]
+fn references_are_read_as_such_and_one_that_is_missing_is_not_left_out() {
+    for mode in MODES {
+        let folder = tempdir().unwrap();
+        let picture = folder.path().join("reference.png");
+        travel_media::save_png(&texture(DIMS, 1.0), &picture).unwrap();
+        let generator = wan2gp(mode, "nothing");
+        assert!(generator.describe().unwrap().reads_references);
+        let job = Job { references: vec![picture.clone()], ..a_job(&folder) };
+        generator.generate(&job, &Watcher::of_steps()).unwrap();
+        std::fs::remove_file(&picture).unwrap();
+        let error = generator.generate(&job, &Watcher::of_steps()).unwrap_err();
+        assert!(error.to_string().contains("reference.png is not there") && !error.is_retryable(), "{error}");
+    }
+}
+
+#[test]
 fn what_the_host_decides_is_no_setting() {
     for mode in MODES {
         let generator = wan2gp(mode, "nothing");

@@ -48,7 +48,7 @@ pub use probe::{ClipInfo, probe, probe_at};
 pub use reader::RgbReader;
 pub use settings::{Codec, Encode, Intermediate, Preset};
 pub use sheet::contact_sheet;
-pub use still::load_still;
+pub use still::{load_still, save_reference};
 pub use stitch::{encode_film, stitch};
 pub use survey::{Known, Survey, survey};
 pub use watch::{Unwatched, Watch};

@@ -4,7 +4,8 @@ use crate::clip::container;
 use crate::clip::decoder::Decoder;
 use crate::clip::geometry::Geometry;
 use crate::error::MediaError;
-use crate::frame::RgbFrame;
+use crate::frame::{RgbFrame, save_png};
+use crate::pixels::resize::cover;
 use crate::pixels::to_rgb::{UNDER_ALPHA, to_rgb};
 use image::{DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader};
 use std::fs::File;
@@ -44,6 +45,18 @@ pub fn load_still(path: &Path) -> Result<RgbFrame, MediaError> {
         Err(ImageError::IoError(source)) if source.kind() != io::ErrorKind::UnexpectedEof => Err(io(source)),
         Err(error) => Err(unreadable(path, error.to_string())),
     }
+}
+
+/// Writes a picture as PNG: it covers `dims`, and its RGB is multiplied by `strength`, 0 to 1.
+///
+/// # Errors
+/// As [`load_still`], and [`MediaError::Unwritable`].
+pub fn save_reference(still: &Path, dims: Dims, strength: f32, out: &Path) -> Result<(), MediaError> {
+    let mut picture = cover(&load_still(still)?, dims, still)?;
+    for value in &mut picture.data {
+        *value = (f32::from(*value) * strength).round() as u8;
+    }
+    save_png(&picture, out)
 }
 
 /// Whether the file has Targa's footer; the file stands at its beginning again.

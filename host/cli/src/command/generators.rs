@@ -106,6 +106,7 @@ fn summary(able: &Capabilities) -> Value {
     json!({
         "name": able.name, "version": able.version, "pool": able.pool, "renders": able.renders, "upscales": able.upscales, "grid": able.grid, "rates": able.rates,
         "models": able.models, "reads_guide": able.wants_guide, "reads_prompts": able.reads_prompts,
+        "reads_references": able.reads_references,
         "settings_schema": able.settings_schema, "notice": able.notice,
     })
 }
@@ -119,6 +120,10 @@ fn show(global: &Global, generators: &Generators, name: &str) -> Result<u8, Diag
     let rates = able.rates.as_ref().map(|rates| rates.iter().map(Rate::to_string).collect::<Vec<_>>().join(", "));
     text.push_str(&format!("rates:    {}\n", rates.unwrap_or_else(|| "any".to_owned())));
     text.push_str(&format!("prompts:  {}\n", if able.reads_prompts { "read" } else { "not read" }));
+    text.push_str(&format!(
+        "pictures: {}\n",
+        if able.reads_references { "read as references" } else { "only the guide's" }
+    ));
     text.push_str(&format!("pool:     {}\n", able.pool));
     if !able.models.is_empty() {
         text.push_str(&format!("models:   {}\n", able.models.join(", ")));
@@ -233,6 +238,8 @@ fn run(global: &Global, generators: &Generators, args: &TryGenerator) -> Result<
     let job = Job {
         guide: whole(&args.guide)?,
         mask: whole(&args.mask)?,
+        references: args.reference.iter().map(|path| whole(path)).collect::<Result<_, _>>()?,
+        model: args.model.clone(),
         prompt: args.prompt.clone(),
         negative_prompt: args.negative_prompt.clone(),
         seed: args.seed,

@@ -12,10 +12,13 @@ use travel_engine::Prepared;
 
 pub fn plan(global: &Global, args: &PlanCommand) -> Result<u8, Diagnostic> {
     let place = Workplace::find(global)?;
-    let request = args.travel.request(&place.config, None)?;
+    let mut request = args.travel.request(&place.config, None)?;
     let (_, registry) = place.plugins()?;
     let generators = place.generators();
-    let prepared = Prepared::check(&registry, &generators, request, &Reading::new(global))?;
+    let reading = Reading::new(global);
+    place.fetch_continued(&mut request, args.travel.allow_private_addresses, &reading)?;
+    let prepared = Prepared::check(&registry, &generators, request, &reading)?;
+    drop(reading);
     let plan = prepared.plan();
     if global.json {
         let images: Vec<&Path> = prepared.stills().collect();

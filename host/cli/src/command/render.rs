@@ -6,12 +6,13 @@ use crate::diagnostic::Diagnostic;
 use crate::format::duration;
 use crate::progress::{Reading, Whole, observer, tell};
 use crate::stop::{First, on_signal, runtime};
-use crate::workplace::Workplace;
+use crate::workplace::{Fetched, Workplace};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
 use travel::Timeline;
+use travel_engine::manifest::{Manifest, submit_again};
 use travel_engine::queue::{RunFilter, RunId, RunKey, RunState, Store, TaskState};
 use travel_engine::task::{FilmOutput, ORCHESTRATOR};
 use travel_engine::{Host, Prepared, Shutdown, Until};
@@ -22,19 +23,33 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
     let (sandbox, registry) = place.plugins()?;
     let generators = place.generators();
     let output_dir = place.output_dir(args.travel.output_dir.as_deref())?;
-    let (lock, store, run, timeline) = match &args.resume {
-        Some(run) => {
-            args.travel.not_yet.refuse()?;
+    let (lock, store, run, timeline) = match (&args.resume, &args.from_manifest) {
+        (None, Some(path)) => {
+            args.travel.refused.refuse()?;
+            let manifest = Manifest::read(path).map_err(Diagnostic::from)?;
+            let timeline = Timeline::deserialize(&manifest.timeline).ok();
+            let mut again = args.travel.again(&manifest, args.output.as_deref())?;
+            again.output.film = output_dir.join(&again.output.film);
+            again.output.contact_sheet = again.output.contact_sheet.map(|sheet| output_dir.join(sheet));
+            let (lock, store) = place.store_to_work()?;
+            let run = submit_again(manifest, again, &store, &place.artifacts()?, &registry, &generators)?.run;
+            (lock, store, run, timeline)
+        }
+        (Some(run), _) => {
+            args.travel.refused.refuse()?;
             let (lock, store) = existing(&place)?;
             let run = revive(&store, run)?;
             let timeline = timeline_of(&store, run);
             (lock, store, run, timeline)
         }
-        None => {
+        (None, None) => {
             let mut request = args.travel.request(&place.config, args.output.as_deref())?;
             request.output.film = output_dir.join(&request.output.film);
             request.output.contact_sheet = request.output.contact_sheet.map(|sheet| output_dir.join(sheet));
-            let prepared = Prepared::check(&registry, &generators, request, &Reading::new(global))?;
+            let reading = Reading::new(global);
+            let fetched = place.fetch_continued(&mut request, args.travel.allow_private_addresses, &reading)?;
+            let prepared = Prepared::check(&registry, &generators, request, &reading)?;
+            drop(reading);
             prepared.check_output()?;
             let (lock, store) = place.store_to_work()?;
             let timeline = prepared.plan().timeline.clone();
@@ -42,6 +57,7 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
                 tell_plan(&prepared, &timeline);
             }
             let run = prepared.submit(&store, &place.artifacts()?)?.run;
+            fetched.iter().for_each(Fetched::forget);
             (lock, store, run, Some(timeline))
         }
     };

@@ -3,7 +3,8 @@
 use super::{Done, Job, to_json};
 use crate::error::EngineError;
 use crate::limits::SHEET;
-use crate::submit::{check_free, slot_artifact};
+use crate::manifest::{FilmMade, Manifest};
+use crate::submit::{check_free, check_free_for_manifest, slot_artifact};
 use crate::task::{FilmOutput, slot};
 use std::path::Path;
 use travel_artifacts::{Scratch, Stored};
@@ -32,16 +33,35 @@ pub(super) fn deliver(job: &Job<'_>, scratch: &Scratch, film: &Path, want: u32) 
         place(job, sheet, path)?;
         made.push(slot_artifact(slot::SHEET, sheet, "image/png"));
     }
+    let phases_ms = job.control.phases_ms();
+    let made_film = FilmMade {
+        file: film_path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        hash: film.hash,
+        bytes: film.bytes,
+        frames: info.frames,
+        dims: info.dims,
+        rate: spec.rate,
+        phases_ms: phases_ms.clone(),
+    };
+    let generators = &job.shop.generators;
+    let manifest = Manifest::of(job.claimed.run, &job.claimed.run_name, spec, made_film, job.store, generators)
+        .and_then(|manifest| serde_json::to_vec_pretty(&manifest).map_err(|e| EngineError::Stored(e.to_string())))?;
+    let manifest = job.shop.artifacts.put_bytes(&manifest)?;
+    made.push(slot_artifact(slot::MANIFEST, manifest, "application/json"));
+    let manifest_path = Manifest::beside(&film_path);
+    check_free_for_manifest(&manifest_path, &spec.output)?;
+    job.shop.artifacts.export(manifest.hash, &manifest_path)?;
     let output = FilmOutput {
         film: film_path,
         contact_sheet: sheet_path,
+        manifest: Some(manifest_path),
         hash: film.hash,
         bytes: film.bytes,
         frames: info.frames,
         dims: info.dims,
         rate: spec.rate,
         seconds: spec.rate.seconds(info.frames),
-        phases_ms: job.control.phases_ms(),
+        phases_ms,
     };
     let output = to_json(&output)?;
     Ok(Done { output: output.clone(), made, run_output: Some(output), ..Done::default() })

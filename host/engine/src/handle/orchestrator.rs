@@ -75,7 +75,7 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
         task.priority = USUAL_PRIORITY.saturating_add(node.priority);
         task.deadline = spec.attempt_deadline_s.map(Duration::from_secs);
         if matches!(node.task, Task::Segment(_)) {
-            task.affinity = Some(generator.affinity());
+            task.affinity = Some(generator.affinity(spec.model.as_deref()));
         }
         emitted.push(task);
     }
@@ -88,7 +88,7 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
             NewTask::new(key, UPSCALE, upscaler.describe()?.pool, to_json(&UpscaleInput { stitch: stitch.clone() })?);
         task = task.after(stitch);
         task.priority = USUAL_PRIORITY;
-        task.affinity = Some(upscaler.affinity());
+        task.affinity = Some(upscaler.affinity(None));
         task.deadline = spec.attempt_deadline_s.map(Duration::from_secs);
         emitted.push(task);
     }

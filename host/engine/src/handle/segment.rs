@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use travel::guide::Request;
 use travel::{Dims, Grid, MediumKind, Role, Segment};
 use travel_generators::process::LOG;
-use travel_generators::{Job as GeneratorJob, KNOWN_OFF, Wanted};
+use travel_generators::{Capabilities, Job as GeneratorJob, KNOWN_OFF, Wanted};
 use travel_media::{MediaSet, Paste, Source};
 use travel_queue::NewEvent;
 
@@ -43,6 +43,10 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let control = job.control.as_ref();
     travel_media::render_guide(&plan, total, spec.canvas, spec.rate, &media, &guide, Some(&mask), control)?;
 
+    // Another generator that stands in has no model of that name.
+    let model = if course.generator.is_none() { spec.model.clone() } else { None };
+    let references = references(job, segment, &generator.describe()?, scratch.folder())?;
+
     job.control.await_place();
     job.go_on()?;
     // Others may have failed while this one waited for its place.
@@ -52,6 +56,8 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         &GeneratorJob {
             guide: guide.clone(),
             mask: mask.clone(),
+            references,
+            model,
             prompt: segment.leg.prompt.clone(),
             negative_prompt: segment.leg.negative_prompt.clone(),
             seed: segment.leg.seed,
@@ -120,6 +126,31 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         phases_ms,
     };
     Ok(Done { output: to_json(&output)?, made, events, ..Done::default() })
+}
+
+/// The segment's first and last picture as the run wishes them for references.
+fn references(
+    job: &Job<'_>,
+    segment: &Segment,
+    able: &Capabilities,
+    folder: &Path,
+) -> Result<Vec<PathBuf>, EngineError> {
+    let (spec, mut made) = (&job.spec, Vec::new());
+    let (Some(first), Some(last)) = (segment.key_frames.first(), segment.key_frames.last()) else { return Ok(made) };
+    // A segment that goes on begins where the still before its own was reached.
+    let begins = match segment.key_frames.len() {
+        1 => last.still.0.checked_sub(1),
+        _ => Some(first.still.0),
+    };
+    let wishes = [("initial", begins, spec.references.initial), ("final", Some(last.still.0), spec.references.last)];
+    for (name, still, strength) in wishes {
+        if let Some(still) = still.filter(|_| strength > 0.0 && able.reads_references) {
+            let path = folder.join(format!("reference-{name}.png"));
+            travel_media::save_reference(&job.still(still)?, spec.canvas, strength, &path)?;
+            made.push(path);
+        }
+    }
+    Ok(made)
 }
 
 /// What the guide is composed from, and where its media lie.

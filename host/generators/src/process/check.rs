@@ -318,6 +318,8 @@ fn job(
     let job = Job {
         guide,
         mask,
+        references: Vec::new(),
+        model: None,
         prompt: "a slow move to the right".to_owned(),
         negative_prompt: String::new(),
         seed: 1,

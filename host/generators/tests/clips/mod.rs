@@ -89,6 +89,8 @@ pub(crate) fn job(folder: &Path, kept: &[Option<RgbFrame>]) -> Job {
     Job {
         guide: folder.join("guide.mkv"),
         mask: folder.join("mask.mkv"),
+        references: Vec::new(),
+        model: None,
         prompt: String::new(),
         negative_prompt: String::new(),
         seed: 7,

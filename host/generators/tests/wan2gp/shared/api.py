@@ -21,8 +21,10 @@ def init(root=None, config_path=None, output_dir=None, callbacks=None, cli_args=
 
 def refusal(settings):
     """What the real one would get wrong with such settings."""
-    if settings["video_prompt_type"] != "VA":
-        return "guide and mask are not read as such"
+    if settings["video_prompt_type"] != ("VAI" if settings.get("image_refs") else "VA"):
+        return "guide, mask and references are not read as such"
+    if "image_refs" in settings and not (settings["image_refs"] and all(map(os.path.isfile, settings["image_refs"]))):
+        return "references are an empty list, or not there"
     if settings["multi_prompts_gen_type"] != "FG":
         return "the prompt would be cut into several clips"
     if settings["sliding_window_size"] < settings["video_length"]:
