@@ -33,7 +33,10 @@ fn whatever_a_camera_writes_is_gone_on_from_at_the_films_rate() {
     with(&[&x264[..], &["-pix_fmt", "yuv420p10le"]].concat(), "deep.mp4");
     with(&[&x264[..], &["-pix_fmt", "yuv444p", "-vf", "scale=97:65"]].concat(), "odd.mp4");
     // Of 24 frames every third is left out: the gaps are in the time stamps.
-    with(&[&x264[..], &["-pix_fmt", "yuv420p", "-vf", "select='not(eq(mod(n,3),1))'", "-vsync", "vfr"]].concat(), "gaps.mp4");
+    with(
+        &[&x264[..], &["-pix_fmt", "yuv420p", "-vf", "select='not(eq(mod(n,3),1))'", "-vsync", "vfr"]].concat(),
+        "gaps.mp4",
+    );
     ffmpeg(
         &desk,
         &["-i", "plain.mp4", "-f", "lavfi", "-t", "1", "-i", "sine=440", "-c:v", "copy", "-c:a", "aac", "sound.mp4"],
