@@ -500,3 +500,21 @@ fn what_flags_ask_of_a_generator_reaches_it_and_else_it_is_said_who_can() {
     let text = desk.refused(&["travel", "p0.png", "p1.png", "--execution_engine", "wgp"], 2, "generator_unknown");
     assert!(text.contains("[generators.NAME.wan2gp]"), "{text}");
 }
+
+#[test]
+fn colours_that_a_generator_lost_are_matched_to_the_pictures() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    faulty(&desk, "darkens", "");
+    let film = |out: &str, strength: &str| {
+        desk.ok(&quick("render", &pictures, &["--generator", "faulty", "--colour-match", strength, "-o", out]));
+        frames(&desk.path(out))
+    };
+    let (dark, matched) = (film("dark.mp4", "0"), film("matched.mp4", "1"));
+    for (at, still) in [(0, 0), (8, 1)] {
+        let still = picture(still, Dims { width: 96, height: 64 });
+        let (before, after) = (difference(&dark[at], &still), difference(&matched[at], &still));
+        assert!(before > 12.0 && after < 6.0, "frame {at}: off by {before} without, {after} with");
+    }
+    desk.refused(&quick("travel", &pictures, &["--colour-match", "1.5"]), 2, "bad_value");
+}

@@ -175,6 +175,9 @@ pub struct TravelArgs {
     #[arg(long, alias = "crossfade_sharp_amt", value_name = "X", help_heading = "Plugins")]
     pub crossfade_sharp_amt: Option<f64>,
 
+    /// Match the colours of each segment to the images that it leads from and to, 0 to 1: mean and deviation in CIELAB
+    #[arg(long, alias = "color-match", default_value_t = 0.0, value_name = "X", help_heading = "After generation")]
+    pub colour_match: f32,
     /// Colour strength of every segment that follows another, 0 to 4; 1 changes nothing. Cross-fades match colours to what
     /// precedes unless `--param crossfade.colour_match=off`
     #[arg(long, alias = "after_first_post_generation_saturation", value_name = "X", help_heading = "After generation")]
@@ -231,7 +234,7 @@ pub struct TravelArgs {
 }
 
 /// Every flag of [`TravelArgs`]: a run that goes on takes none of them.
-pub const FILM_FLAGS: [&str; 50] = [
+pub const FILM_FLAGS: [&str; 51] = [
     "images",
     "input_images",
     "continue_from_video",
@@ -272,6 +275,7 @@ pub const FILM_FLAGS: [&str; 50] = [
     "desaturate_subsequent_starting_frames",
     "adjust_brightness_subsequent_starting_frames",
     "crossfade_sharp_amt",
+    "colour_match",
     "after_first_post_generation_saturation",
     "after_first_post_generation_brightness",
     "paste_known",
@@ -285,7 +289,7 @@ pub const FILM_FLAGS: [&str; 50] = [
 ];
 
 /// Those that say what the film is, and not where it goes or whose it is: a manifest says so instead.
-pub const CONTENT_FLAGS: [&str; 43] = [
+pub const CONTENT_FLAGS: [&str; 44] = [
     "images",
     "input_images",
     "continue_from_video",
@@ -319,6 +323,7 @@ pub const CONTENT_FLAGS: [&str; 43] = [
     "desaturate_subsequent_starting_frames",
     "adjust_brightness_subsequent_starting_frames",
     "crossfade_sharp_amt",
+    "colour_match",
     "after_first_post_generation_saturation",
     "after_first_post_generation_brightness",
     "paste_known",
@@ -366,6 +371,7 @@ impl TravelArgs {
             roles,
             params: self.params(config)?,
             post: Post {
+                colour_match: self.colour_match,
                 saturation: self.after_first_post_generation_saturation,
                 brightness: self.after_first_post_generation_brightness,
             },

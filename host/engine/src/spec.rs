@@ -89,20 +89,29 @@ pub struct ClipRef {
     pub path: Option<PathBuf>,
 }
 
-/// Changes to each segment that follows something, done in one pass; none by default.
+/// Changes to segments after their generation, done in one pass; none by default.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Post {
-    /// Factor of the colours' strength; 1 changes nothing, 0 is grey.
+    /// How far each segment's colours are matched to the pictures that it leads from and to, 0 to 1.
+    #[serde(default)]
+    pub colour_match: f32,
+    /// Of each segment that follows something: factor of the colours' strength; 1 changes nothing, 0 is grey.
     pub saturation: Option<f32>,
-    /// RGB is multiplied by `1 + v`: positive is brighter.
+    /// Likewise: RGB is multiplied by `1 + v`: positive is brighter.
     pub brightness: Option<f32>,
 }
 
 impl Post {
+    /// What is done to a segment that follows nothing.
+    #[must_use]
+    pub fn of_first(self) -> Self {
+        Self { colour_match: self.colour_match, ..Self::default() }
+    }
+
     /// Whether anything is asked.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.saturation.is_none_or(|s| s == 1.0) && self.brightness.is_none_or(|b| b == 0.0)
+        self.colour_match == 0.0 && self.saturation.is_none_or(|s| s == 1.0) && self.brightness.is_none_or(|b| b == 0.0)
     }
 }
 

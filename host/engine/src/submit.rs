@@ -461,7 +461,8 @@ fn check_words(request: &RunRequest) -> Result<(), EngineError> {
         Some(v) if !range.contains(&v) => Err(EngineError::BadValue { flag, value: v.to_string(), range: words }),
         _ => Ok(()),
     };
-    let Post { saturation, brightness } = request.post;
+    let Post { colour_match, saturation, brightness } = request.post;
+    within("--colour-match", Some(colour_match), 0.0..=1.0, "0 to 1")?;
     within("--after-first-post-generation-saturation", saturation, 0.0..=4.0, "0 to 4")?;
     within("--after-first-post-generation-brightness", brightness, -1.0..=1.0, "-1 to 1")
 }

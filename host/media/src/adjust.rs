@@ -3,63 +3,113 @@
 use crate::error::MediaError;
 use crate::frame::RgbFrame;
 use crate::paste::Paste;
+use crate::pixels::lab::{LabStats, transfer};
+use crate::pixels::resize::cover;
 use crate::probe::ClipInfo;
 use crate::reader::RgbReader;
 use crate::settings::Intermediate;
+use crate::still::load_still;
 use crate::watch::{Watch, step};
 use crate::writer::RgbWriter;
 use rayon::prelude::*;
 use std::path::Path;
+use travel::Dims;
 
 /// Red's, green's and blue's share of luma (ITU-R BT.709-6 §3.2).
 const LUMA: [f32; 3] = [0.2126, 0.7152, 0.0722];
 
-/// Puts known frames back into a clip, then changes its saturation and brightness, into a lossless RGB clip. `saturation` is a gain of the distance from the
-/// pixel's BT.709 luma, 1.0 unchanged, 0.0 grey; then RGB is multiplied by `1 + brightness`. `Ok(None)`, and no file, when
-/// that changes nothing. Every decoded frame is kept, at the clip's own rate.
+/// What is changed in a clip, in this order; nothing by default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Adjust<'a> {
+    /// Known frames that are put back.
+    pub paste: Option<Paste<'a>>,
+    /// To what colours are matched.
+    pub colours: Option<ColourMatch>,
+    /// Gain of the distance from the pixel's BT.709 luma: 1 unchanged, 0 grey; 0 or more.
+    pub saturation: Option<f32>,
+    /// RGB is multiplied by one more than this; −1 or more.
+    pub brightness: f32,
+}
+
+/// The pictures between which a clip leads: each frame is given the mean and deviation of its colours, in CIELAB, that lie on the
+/// way from the first picture's to the last one's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ColourMatch {
+    /// Of the picture that it begins with; its first frames stay as they are when nobody knows.
+    pub from: Option<LabStats>,
+    /// Of the picture that it leads to.
+    pub to: LabStats,
+    /// How far, 0 to 1.
+    pub strength: f32,
+    /// Length of the clip, frames.
+    pub frames: u32,
+}
+
+impl ColourMatch {
+    fn apply(self, frame: &mut RgbFrame, at: u32) {
+        let own = LabStats::of(frame);
+        let t = at as f32 / self.frames.saturating_sub(1).max(1) as f32;
+        let wanted = self.from.unwrap_or(own).towards(self.to, t.min(1.0));
+        transfer(frame, own, own.towards(wanted, self.strength));
+    }
+}
+
+/// Changes a clip into a lossless RGB one, in one decode and one encode. `Ok(None)`, and no file, when nothing is to be changed. Every
+/// decoded frame is kept, at the clip's own rate.
 ///
 /// # Errors
-/// [`MediaError::Mismatch`] for a number that is not finite, a saturation below 0 or a brightness below −1; those of reading
-/// and writing; [`MediaError::Cancelled`].
+/// [`MediaError::Mismatch`] for a number that is not finite, a saturation below 0, a brightness below −1 or a strength beyond 0
+/// to 1; those of reading and writing; [`MediaError::Cancelled`].
 pub fn adjust_clip(
     input: &Path,
     output: &Path,
-    paste: Option<Paste<'_>>,
-    saturation: Option<f32>,
-    brightness: f32,
+    adjust: Adjust<'_>,
     on: &dyn Watch,
 ) -> Result<Option<ClipInfo>, MediaError> {
-    let saturation = saturation.unwrap_or(1.0);
+    let (saturation, brightness) = (adjust.saturation.unwrap_or(1.0), adjust.brightness);
     if !(saturation.is_finite() && saturation >= 0.0 && brightness.is_finite() && brightness >= -1.0) {
         return Err(MediaError::Mismatch(format!(
             "a saturation of {saturation} with a brightness of {brightness} cannot be applied: at least 0 and −1 are wanted"
         )));
     }
-    let as_it_is = saturation == 1.0 && brightness == 0.0;
-    if as_it_is && paste.is_none() {
+    let colours = adjust.colours.filter(|colours| colours.strength != 0.0);
+    if let Some(ColourMatch { strength, .. }) = colours.filter(|colours| !(0.0..=1.0).contains(&colours.strength)) {
+        return Err(MediaError::Mismatch(format!("colours cannot be matched with strength {strength}: it is 0 to 1")));
+    }
+    let is_toned = saturation != 1.0 || brightness != 0.0;
+    if !is_toned && colours.is_none() && adjust.paste.is_none() {
         return Ok(None);
     }
     let reader = RgbReader::open(input)?;
     let (dims, rate) = (reader.dims(), reader.rate());
-    let frames: Box<dyn Iterator<Item = Result<RgbFrame, MediaError>>> = match paste {
+    let frames: Box<dyn Iterator<Item = Result<RgbFrame, MediaError>>> = match adjust.paste {
         Some(paste) => Box::new(paste.over(reader)?),
         None => Box::new(reader),
     };
     let mut writer = RgbWriter::create(output, dims, rate, Intermediate::default())?;
-    let mut done = 0;
-    for frame in frames {
+    for (at, frame) in (0u32..).zip(frames) {
         let mut frame = frame?;
-        if !as_it_is {
-            adjust(&mut frame, saturation, 1.0 + brightness);
+        if let Some(colours) = colours {
+            colours.apply(&mut frame, at);
+        }
+        if is_toned {
+            tone(&mut frame, saturation, 1.0 + brightness);
         }
         writer.write(&frame)?;
-        done += 1;
-        step(on, done, 0)?;
+        step(on, u64::from(at) + 1, 0)?;
     }
     writer.finish().map(Some)
 }
 
-fn adjust(frame: &mut RgbFrame, saturation: f32, gain: f32) {
+/// How the colours of a picture are spread, as large as a clip that leads from it or to it.
+///
+/// # Errors
+/// As [`load_still`].
+pub fn still_colours(still: &Path, dims: Dims) -> Result<LabStats, MediaError> {
+    Ok(LabStats::of(&cover(&load_still(still)?, dims, still)?))
+}
+
+fn tone(frame: &mut RgbFrame, saturation: f32, gain: f32) {
     let stride = frame.stride().max(1);
     frame.data.par_chunks_mut(stride).for_each(|row| {
         for pixel in row.as_chunks_mut::<3>().0 {

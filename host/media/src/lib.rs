@@ -37,13 +37,14 @@ pub mod survey;
 pub mod watch;
 pub mod writer;
 
-pub use adjust::adjust_clip;
+pub use adjust::{Adjust, ColourMatch, adjust_clip, still_colours};
 pub use error::MediaError;
 pub use frame::{RgbFrame, encode_png, save_png};
 pub use guide::render_guide;
 pub use joins::{ClipSource, measure_joins};
 pub use medium::{MediaSet, Source};
 pub use paste::Paste;
+pub use pixels::lab::LabStats;
 pub use probe::{ClipInfo, probe, probe_at};
 pub use reader::RgbReader;
 pub use settings::{Codec, Encode, Intermediate, Preset};

@@ -1,6 +1,7 @@
 //! Pixels: between RGB and Y′CbCr, between sizes, between tones.
 
 pub(crate) mod colour;
+pub(crate) mod lab;
 pub(crate) mod resize;
 pub(crate) mod rows;
 pub(crate) mod swscale;

@@ -4,7 +4,6 @@ use super::{Done, Job, missing, to_json};
 use crate::course::Course;
 use crate::error::EngineError;
 use crate::guide_request::{Film, guide_request, previous_id};
-use crate::spec::Post;
 use crate::submit::slot_artifact;
 use crate::task::{KnownFrames, Previous, SegmentInput, SegmentOutput, parse, slot};
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use travel::guide::Request;
 use travel::{Dims, Grid, MediumKind, Role, Segment};
 use travel_generators::process::LOG;
 use travel_generators::{Capabilities, Job as GeneratorJob, KNOWN_OFF, Wanted};
-use travel_media::{MediaSet, Paste, Source};
+use travel_media::{Adjust, ColourMatch, MediaSet, Paste, Source};
 use travel_queue::NewEvent;
 
 pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
@@ -136,13 +135,8 @@ fn references(
     folder: &Path,
 ) -> Result<Vec<PathBuf>, EngineError> {
     let (spec, mut made) = (&job.spec, Vec::new());
-    let (Some(first), Some(last)) = (segment.key_frames.first(), segment.key_frames.last()) else { return Ok(made) };
-    // A segment that goes on begins where the still before its own was reached.
-    let begins = match segment.key_frames.len() {
-        1 => last.still.0.checked_sub(1),
-        _ => Some(first.still.0),
-    };
-    let wishes = [("initial", begins, spec.references.initial), ("final", Some(last.still.0), spec.references.last)];
+    let (begins, leads_to) = stills_of(segment);
+    let wishes = [("initial", begins, spec.references.initial), ("final", leads_to, spec.references.last)];
     for (name, still, strength) in wishes {
         if let Some(still) = still.filter(|_| strength > 0.0 && able.reads_references) {
             let path = folder.join(format!("reference-{name}.png"));
@@ -151,6 +145,20 @@ fn references(
         }
     }
     Ok(made)
+}
+
+/// The stills that a segment begins with and leads to, as far as there are some.
+fn stills_of(segment: &Segment) -> (Option<u32>, Option<u32>) {
+    let leads_to = segment.key_frames.last().map(|key| key.still.0);
+    let begins = match segment.key_frames.as_slice() {
+        [first, _, ..] => Some(first.still.0),
+        // One that goes on from a segment begins where the still before its own was reached.
+        _ if matches!(segment.continues, travel::segment::Source::Segment(_)) => {
+            leads_to.and_then(|s| s.checked_sub(1))
+        }
+        _ => None,
+    };
+    (begins, leads_to)
 }
 
 /// What the guide is composed from, and where its media lie.
@@ -203,13 +211,27 @@ fn post(
     paste: Option<Paste<'_>>,
     changed: &Path,
 ) -> Result<PathBuf, EngineError> {
-    let follows = input.segment.place.index > 0 || job.spec.continued.is_some();
-    let post = if follows { job.spec.post } else { Post::default() };
+    let (spec, segment) = (&job.spec, &input.segment);
+    let follows = segment.place.index > 0 || spec.continued.is_some();
+    let post = if follows { spec.post } else { spec.post.of_first() };
     if post.is_nothing() && paste.is_none() {
         return Ok(clip.to_owned());
     }
-    job.control.phase("post", u64::from(input.segment.place.total));
-    let brightness = post.brightness.unwrap_or(0.0);
-    travel_media::adjust_clip(clip, changed, paste, post.saturation, brightness, job.control.as_ref())?;
+    let frames = segment.place.total;
+    job.control.phase("post", u64::from(frames));
+    let colours = |still: u32| Ok::<_, EngineError>(travel_media::still_colours(&job.still(still)?, spec.canvas)?);
+    let (begins, leads_to) = stills_of(segment);
+    let colours = match leads_to.filter(|_| post.colour_match > 0.0) {
+        None => None,
+        Some(last) => Some(ColourMatch {
+            from: begins.map(colours).transpose()?,
+            to: colours(last)?,
+            strength: post.colour_match,
+            frames,
+        }),
+    };
+    let adjust =
+        Adjust { paste, colours, saturation: post.saturation, brightness: post.brightness.unwrap_or_default() };
+    travel_media::adjust_clip(clip, changed, adjust, job.control.as_ref())?;
     Ok(changed.to_owned())
 }

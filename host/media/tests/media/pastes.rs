@@ -2,7 +2,7 @@
 
 use crate::pattern::{DIMS, RATE, read, write};
 use travel::{Dims, Span};
-use travel_media::{MediaError, Paste, RgbFrame, Unwatched, adjust_clip};
+use travel_media::{Adjust, MediaError, Paste, RgbFrame, Unwatched, adjust_clip};
 
 fn pasted(clip: &[u8], guide: &[u8], keep: &[Span], brightness: f32) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
@@ -11,7 +11,10 @@ fn pasted(clip: &[u8], guide: &[u8], keep: &[Span], brightness: f32) -> Vec<u8> 
         write(path, RATE, levels.iter().map(|level| RgbFrame::filled(DIMS, [*level; 3])));
     }
     let paste = Paste { guide: &guide_path, keep };
-    let info = adjust_clip(&clip_path, &out, Some(paste), None, brightness, &Unwatched).unwrap().unwrap();
+    let info =
+        adjust_clip(&clip_path, &out, Adjust { paste: Some(paste), brightness, ..Adjust::default() }, &Unwatched)
+            .unwrap()
+            .unwrap();
     assert!(info.lossless_rgb && info.rate == RATE);
     read(&out).iter().map(|frame| frame.pixel(3, 5).unwrap()[0]).collect()
 }
@@ -49,7 +52,8 @@ fn a_guide_of_another_size_or_too_short_is_refused() {
     write(&short, RATE, vec![RgbFrame::filled(DIMS, [9; 3]); 3]);
     for guide in [&large, &short] {
         let paste = Paste { guide, keep: &[Span::new(4, 1)] };
-        let refused = adjust_clip(&clip, &out, Some(paste), None, 0.0, &Unwatched).unwrap_err();
+        let refused =
+            adjust_clip(&clip, &out, Adjust { paste: Some(paste), ..Adjust::default() }, &Unwatched).unwrap_err();
         assert!(matches!(refused, MediaError::Mismatch(_) | MediaError::PastTheEnd { .. }), "{refused}");
         assert!(!out.exists());
     }

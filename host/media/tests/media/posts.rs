@@ -3,16 +3,24 @@
 use crate::pattern::{DIMS, RATE, natural, numbered_clip, read, write};
 use travel::Dims;
 use travel_media::{
-    ClipSource, MediaError, RgbFrame, Unwatched, adjust_clip, contact_sheet, load_still, measure_joins,
+    Adjust, ClipSource, ColourMatch, LabStats, MediaError, RgbFrame, Unwatched, adjust_clip, contact_sheet, load_still,
+    measure_joins,
 };
 
 #[test]
 fn nothing_asked_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out.mkv");
-    assert_eq!(adjust_clip("none.mkv".as_ref(), &out, None, Some(1.0), 0.0, &Unwatched).unwrap(), None);
+    assert_eq!(
+        adjust_clip("none.mkv".as_ref(), &out, Adjust { saturation: Some(1.0), ..Adjust::default() }, &Unwatched)
+            .unwrap(),
+        None
+    );
     assert!(!out.exists());
-    assert!(adjust_clip("none.mkv".as_ref(), &out, None, Some(f32::NAN), 0.0, &Unwatched).is_err());
+    assert!(
+        adjust_clip("none.mkv".as_ref(), &out, Adjust { saturation: Some(f32::NAN), ..Adjust::default() }, &Unwatched)
+            .is_err()
+    );
 }
 
 #[test]
@@ -21,13 +29,57 @@ fn saturation_scales_colour_around_luma_and_brightness_scales_rgb() {
     let [clip, out] = ["clip.mkv", "out.mkv"].map(|name| dir.path().join(name));
     write(&clip, RATE, vec![RgbFrame::filled(DIMS, [200, 100, 50]); 5]);
     let run = |saturation, brightness| {
-        let info = adjust_clip(&clip, &out, None, saturation, brightness, &Unwatched).unwrap().unwrap();
+        let info = adjust_clip(&clip, &out, Adjust { saturation, brightness, ..Adjust::default() }, &Unwatched)
+            .unwrap()
+            .unwrap();
         assert!(info.frames == 5 && info.lossless_rgb);
         read(&out).remove(0).pixel(0, 0).unwrap()
     };
     assert_eq!(run(Some(0.0), 0.0), [118; 3]);
     assert_eq!(run(None, 0.1), [220, 110, 55]);
     assert_eq!(run(None, -0.5), [100, 50, 25]);
+}
+
+#[test]
+fn colours_are_those_of_the_pictures_between_which_the_clip_leads() {
+    let dir = tempfile::tempdir().unwrap();
+    let [clip, out] = ["clip.mkv", "out.mkv"].map(|name| dir.path().join(name));
+    // A texture, lit and tinted in another way for each picture; the clip has drifted to blue.
+    let lit = |[r, g, b]: [f32; 3]| {
+        let level = |i: usize| 60.0 + ((i / 3 * 7919) % 83) as f32;
+        let gain = [r, g, b];
+        RgbFrame { dims: DIMS, data: (0..DIMS.pixels() as usize * 3).map(|i| (level(i) * gain[i % 3]) as u8).collect() }
+    };
+    let (first, last, drifted) = (lit([1.2, 1.0, 0.8]), lit([0.7, 1.1, 0.7]), lit([0.6, 0.7, 1.4]));
+    write(&clip, RATE, vec![drifted.clone(); 9]);
+    let stats = LabStats::of;
+    let run = |from, strength| {
+        let colours = Some(ColourMatch { from, to: stats(&last), strength, frames: 9 });
+        adjust_clip(&clip, &out, Adjust { colours, ..Adjust::default() }, &Unwatched).unwrap().unwrap();
+        read(&out)
+    };
+    let near = |frame: &RgbFrame, want: LabStats, most: f32| {
+        for (got, want) in stats(frame).mean.into_iter().zip(want.mean) {
+            assert!((got - want).abs() < most, "{got} instead of {want}");
+        }
+    };
+    let full = run(Some(stats(&first)), 1.0);
+    near(&full[0], stats(&first), 0.5);
+    near(&full[8], stats(&last), 0.5);
+    let between = |a: f32, b: f32| (a + b) / 2.0;
+    let (a, b) = (stats(&first).mean, stats(&last).mean);
+    let middle = LabStats { mean: std::array::from_fn(|i| between(a[i], b[i])), ..stats(&first) };
+    near(&full[4], middle, 0.5);
+    let begun = run(None, 1.0);
+    near(&begun[0], stats(&drifted), 0.3);
+    near(&begun[8], stats(&last), 0.5);
+    let half = run(Some(stats(&first)), 0.5);
+    let c = stats(&drifted).mean;
+    near(&half[0], LabStats { mean: std::array::from_fn(|i| between(a[i], c[i])), ..stats(&first) }, 0.6);
+    let nothing = ColourMatch { from: None, to: stats(&last), strength: 0.0, frames: 9 };
+    let adjust = |colours| Adjust { colours: Some(colours), ..Adjust::default() };
+    assert_eq!(adjust_clip(&clip, &out, adjust(nothing), &Unwatched).unwrap(), None);
+    assert!(adjust_clip(&clip, &out, adjust(ColourMatch { strength: 1.5, ..nothing }), &Unwatched).is_err());
 }
 
 #[test]
