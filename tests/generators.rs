@@ -240,10 +240,16 @@ fn first_failed(desk: &Desk) -> Value {
 }
 
 #[test]
-fn black_and_frozen_clips_are_rendered_again_with_the_numbers() {
+fn clips_that_are_black_frozen_short_or_cut_off_are_rendered_again_with_the_numbers() {
     for (fault, code, says) in [
         ("black", "black_clip", "faulty returned a black clip: the mean luma of its brightest frame is 0.0 of 255"),
         ("frozen", "frozen_clip", "faulty returned a frozen clip: no frame differs from the first by more than 0.00"),
+        (
+            "leaves-a-frame-out",
+            "wrong_clip",
+            "faulty returned a clip of 8 frames of 96x64 at 16 a second, but 9 frames",
+        ),
+        ("writes-half-a-file", "spoilt_clip", "the clip that faulty returned cannot be decoded"),
     ] {
         let failed = first_failure(fault, "");
         assert_eq!((failed["code"].as_str(), failed["retrying"].as_bool()), (Some(code), Some(true)), "{failed}");

@@ -30,6 +30,9 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 FILES = ("guide", "mask", "first_frame", "last_frame", "video")
 MAX_JOB, MAX_FILE = 1 << 20, 8 << 30
 PIECE = 1 << 18
+MAX_LINE = 1 << 20
+# What an answer has to say, in words.
+NEEDS = {"done": ("id", "output"), "error": ("class", "message")}
 GRACE = 10  # seconds between the request to stop and the end of the program
 LONGEST_WAIT = 30  # seconds
 
@@ -55,7 +58,7 @@ class Job:
     def __init__(self, name, asks, state=None):
         self.name, self.asks = name, asks
         self.version, self.state = 1, state or {"state": "queued"}
-        self.wanted, self.program = True, None
+        self.wanted, self.program, self.attempt = True, None, None
 
     def is_over(self):
         return self.state["state"] in ("done", "failed")
@@ -64,8 +67,8 @@ class Job:
 class Program:
     """A generator that is kept between jobs."""
 
-    def __init__(self, command):
-        self.command, self.child, self.model = command, None, None
+    def __init__(self, command, silence):
+        self.command, self.silence, self.child, self.model = command, silence, None, None
         self.lock = threading.Lock()
 
     def hello(self):
@@ -74,7 +77,7 @@ class Program:
             return self.said
         self.model = None
         self.child = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         self.ask(type="hello", protocol="travel-generator/1")
         self.said = self.answer()
@@ -85,18 +88,23 @@ class Program:
     def ask(self, **request):
         try:
             with self.lock:
-                self.child.stdin.write(json.dumps(request) + "\n")
+                self.child.stdin.write(json.dumps(request).encode() + b"\n")
                 self.child.stdin.flush()
         except OSError:
             pass  # Its end is told by what it does not answer.
 
     def answer(self):
-        line = self.child.stdout.readline()
-        if not line:
-            raise Gone(f"the generator ended with status {self.child.wait()}")
+        hung = threading.Timer(self.silence, self.end)
+        hung.start()
+        line = self.child.stdout.readline(MAX_LINE)
+        hung.cancel()
+        if not line.endswith(b"\n"):
+            self.end()
+            raise Gone(f"the generator ended with status {self.child.returncode}, or said too much in a line")
         try:
             reply = json.loads(line)
-            reply["type"]
+            for key in NEEDS.get(reply["type"], ()):
+                reply[key] + ""
         except (ValueError, TypeError, KeyError):
             raise Gone(f"the generator said {line[:200]!r}, which is not of its protocol") from None
         return reply
@@ -137,7 +145,7 @@ class Program:
 
 
 class Farm:
-    def __init__(self, folder, command, slots, keep):
+    def __init__(self, folder, command, slots, keep, silence):
         self.folder, self.keep = folder, keep
         for name in ("files", "jobs", "work"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -146,14 +154,18 @@ class Farm:
         self.changed = threading.Condition()
         self.jobs, self.queue = {}, []
         for path in sorted((folder / "jobs").glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
-            stored = json.loads(path.read_text())
+            try:
+                stored = json.loads(path.read_text())
+            except ValueError:  # Cut off by a power failure; whoever wants it hands it in again.
+                path.unlink()
+                continue
             job = self.jobs[path.stem] = Job(path.stem, stored["asks"], stored["state"])
             # Another version than it had, which whoever looks may still know.
             job.version = time.time_ns()
             if not job.is_over():
                 self.put(job, {"state": "queued"})
                 self.queue.append(job)
-        self.programs = [Program(command) for _ in range(slots)]
+        self.programs = [Program(command, silence) for _ in range(slots)]
         self.hello = {**self.programs[0].hello(), "protocol": PROTOCOL}
         del self.hello["type"]
         for program in self.programs:
@@ -171,7 +183,10 @@ class Farm:
             if is_news and job.wanted:
                 path = self.folder / "jobs" / f"{job.name}.json"
                 part = path.with_suffix(".part")
-                part.write_text(json.dumps({"asks": job.asks, "state": state}))
+                with part.open("w", encoding="utf-8") as file:
+                    json.dump({"asks": job.asks, "state": state}, file)
+                    file.flush()
+                    os.fsync(file.fileno())
                 part.replace(path)
             self.changed.notify_all()
 
@@ -183,9 +198,11 @@ class Farm:
             missing = [sha256 for sha256 in files_of(asks) if not self.has(sha256)]
             if missing:
                 return missing
-            job = self.jobs[name] = Job(name, asks)
-            self.put(job, {"state": "queued"})
+            job = Job(name, asks)
+            self.put(job, {"state": "queued"})  # On a full disk there is no job.
+            self.jobs[name] = job
             self.queue.append(job)
+            self.changed.notify_all()
             return job
 
     def has(self, sha256):
@@ -207,7 +224,7 @@ class Farm:
             self.changed.notify_all()
             program = job.program
         if program:
-            program.cancel(name)
+            program.cancel(job.attempt)
             timer = threading.Timer(GRACE, lambda: program.end() if job.program else None)
             timer.daemon = True
             timer.start()
@@ -230,20 +247,28 @@ class Farm:
                 self.changed.wait_for(lambda: self.queue)
                 job = self.queue.pop(0)
                 job.program = program
-            self.put(job, {"state": "running"})
-            folder = pathlib.Path(tempfile.mkdtemp(dir=self.folder / "work"))
+            folder = None
             try:
+                self.put(job, {"state": "running"})
+                folder = pathlib.Path(tempfile.mkdtemp(dir=self.folder / "work"))
                 state = self.make(program, job, folder)
-            except (Gone, OSError) as fault:
+            except Exception as fault:  # Whatever it is, it is this job's, and the next one is done.
                 program.end()
-                state = {"state": "failed", "class": "transient", "message": str(fault)}
+                state = {"state": "failed", "class": "transient", "message": f"{type(fault).__name__}: {fault}"}
             with self.changed:
                 job.program = None
-                self.put(job, state)
-            shutil.rmtree(folder)
+                try:
+                    self.put(job, state)
+                except OSError:
+                    job.state, job.version = state, job.version + 1
+                    self.changed.notify_all()
+            if folder:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def make(self, program, job, folder):
-        request = {**job.asks, "id": job.name, "output": str(folder / "clip.mkv"), "work_dir": str(folder)}
+        # Not the job's own name: what was cancelled may be handed in again, and is not cancelled then.
+        name = job.attempt = f"{job.name[:16]}-{time.monotonic_ns()}"
+        request = {**job.asks, "id": name, "output": str(folder / "clip.mkv"), "work_dir": str(folder)}
         for key in FILES:
             if request.get(key):
                 request[key] = str(self.file(request[key]))
@@ -255,7 +280,7 @@ class Farm:
                 program.end()  # Memory that was not enough is best given back so.
             return {"state": "failed", "class": reply["class"], "message": reply["message"]}
         clip = folder / "clip.mkv"
-        if reply["output"] != str(clip) or clip.is_symlink() or not clip.is_file():
+        if (reply["id"], reply["output"]) != (name, str(clip)) or clip.is_symlink() or not clip.is_file() or not clip.stat().st_size:
             return {"state": "failed", "class": "transient", "message": "the generator made no clip where it should"}
         with clip.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -289,10 +314,16 @@ class Calls(http.server.BaseHTTPRequestHandler):
     timeout = 120
 
     def do(self):
-        farm, self.left = self.server.farm, int(self.headers.get("Content-Length") or 0)
+        farm, self.left = self.server.farm, 0
         try:
+            length = self.headers.get("Content-Length") or "0"
+            if not (length.isascii() and length.isdigit()):
+                self.close_connection = True
+                raise Refused(400, "the length is no number")
+            self.left = int(length)
             token = os.environ.get("FARM_TOKEN")
-            if token and not hmac.compare_digest(self.headers.get("Authorization", ""), f"Bearer {token}"):
+            given = self.headers.get("Authorization", "").encode("latin-1", "replace")
+            if token and not hmac.compare_digest(given, f"Bearer {token}".encode()):
                 raise Refused(401, "the token is wrong or missing")
             url = urllib.parse.urlsplit(self.path)
             query = dict(urllib.parse.parse_qsl(url.query))
@@ -309,7 +340,10 @@ class Calls(http.server.BaseHTTPRequestHandler):
                 case ("PUT", "jobs", True):
                     self.submit(farm, name)
                 case ("GET", "jobs", True):
-                    since, wait = int(query.get("since", 0)), float(query.get("wait", 0))
+                    try:
+                        since, wait = int(query.get("since", 0)), float(query.get("wait", 0))
+                    except ValueError:
+                        raise Refused(400, "since and wait are numbers") from None
                     look = farm.look(name, since, min(max(wait, 0), LONGEST_WAIT))
                     self.say(*((200, look) if look else (404, {"message": "there is no such job"})))
                 case ("DELETE", "jobs", True):
@@ -417,10 +451,11 @@ def main():
     options.add_argument("--port", type=int, default=8190, help="0 for any that is free (8190)")
     options.add_argument("--slots", type=int, default=1, help="programs that render side by side (1)")
     options.add_argument("--keep-hours", type=float, default=24, help="how long files and ended jobs are kept (24)")
+    options.add_argument("--silence", type=float, default=600, help="seconds without a word after which a program is ended (600)")
     options.add_argument("command", nargs="+", metavar="COMMAND", help="the generator and its arguments, after --")
     chosen = options.parse_args()
     try:
-        farm = Farm(chosen.folder.resolve(), chosen.command, max(chosen.slots, 1), chosen.keep_hours * 3600)
+        farm = Farm(chosen.folder.resolve(), chosen.command, max(chosen.slots, 1), chosen.keep_hours * 3600, chosen.silence)
     except (Gone, OSError) as fault:
         sys.exit(f"farm.py: {fault}")
     server = Server((chosen.host, chosen.port), Calls)

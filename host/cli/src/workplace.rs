@@ -4,18 +4,19 @@ use crate::args::Global;
 use crate::config::{Config, DownloadConfig};
 use crate::devices;
 use crate::diagnostic::Diagnostic;
+use crate::progress::Reading;
 use crate::render_args::absolute;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use travel_engine::artifacts::Artifacts;
-use travel_engine::download::{Rules, fetch, forget, is_address};
+use travel_engine::download::{Fetched, Rules, fetch, is_address};
 use travel_engine::generators::Generators;
 use travel_engine::generators::process::Warm;
 use travel_engine::limits::PREPARE_AHEAD;
 use travel_engine::media::Watch;
 use travel_engine::queue::{HostLock, QueueError, SqliteStore, SystemClock};
 use travel_engine::sandbox::{Manifest, Plugin, Registry, Sandbox, SandboxConfig};
-use travel_engine::{EngineError, Place, RunRequest, Workshop};
+use travel_engine::{EngineError, Place, Prepared, RunRequest, Workshop};
 
 /// The default plugin, which the program carries inside.
 const DEFAULT_COMPONENT: &[u8] = include_bytes!(env!("TRAVEL_DEFAULT_PLUGIN"));
@@ -91,8 +92,28 @@ impl Workplace {
         Ok(Artifacts::open(&self.data_dir())?)
     }
 
-    /// Fetches the video that a run continues, if it is at an address.
-    pub fn fetch_continued(
+    /// Judges a request, once the video that it continues was fetched, if it is at an address.
+    pub fn prepare(
+        &self,
+        global: &Global,
+        registry: &Registry,
+        generators: &Generators,
+        mut request: RunRequest,
+        allow_private: bool,
+    ) -> Result<(Prepared, Option<Fetched>), Diagnostic> {
+        let reading = Reading::new(global);
+        let fetched = self.fetch_continued(&mut request, allow_private, &reading)?;
+        let prepared = Prepared::check(registry, generators, request, &reading);
+        if let (Err(EngineError::Media(error)), Some(fetched)) = (&prepared, &fetched)
+            && error.is_bad_input()
+        {
+            // The next try is to fetch it anew.
+            fetched.forget();
+        }
+        Ok((prepared?, fetched))
+    }
+
+    fn fetch_continued(
         &self,
         request: &mut RunRequest,
         allow_private: bool,
@@ -106,9 +127,9 @@ impl Workplace {
         let DownloadConfig { max_mb, time, allow_private: always } = self.config.download;
         let rules = Rules { max_bytes: max_mb.saturating_mul(1 << 20), time, allow_private: allow_private || always };
         let folder = self.data_dir().join("downloads");
-        let file = fetch(&url, &folder, &rules, on).map_err(EngineError::from)?;
-        request.continue_from = Some(file);
-        Ok(Some(Fetched { url, folder }))
+        let fetched = fetch(&url, &folder, &rules, on).map_err(EngineError::from)?;
+        request.continue_from = Some(fetched.file.clone());
+        Ok(Some(fetched))
     }
 
     /// The queue, for reading; must exist.
@@ -202,17 +223,5 @@ impl Workplace {
             cuda: card.cuda,
         }));
         places
-    }
-}
-
-/// A video that was fetched, until it is stored with its run.
-pub struct Fetched {
-    url: String,
-    folder: PathBuf,
-}
-
-impl Fetched {
-    pub fn forget(&self) {
-        forget(&self.url, &self.folder);
     }
 }

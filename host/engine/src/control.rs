@@ -57,9 +57,6 @@ pub struct DeviceTime {
     pub work: Duration,
 }
 
-/// Stages of a generator that make it ready, and no frames.
-const LOADING: [&str; 2] = ["start", "load"];
-
 /// One running task.
 pub struct Control {
     run: RunId,
@@ -308,12 +305,16 @@ impl travel_generators::Progress for Control {
     fn stage(&self, name: &str) {
         let mut state = self.lock();
         if state.stage.as_deref() != Some(name) {
-            state.end_loading();
-            state.loading = LOADING.contains(&name).then(Instant::now);
             state.stage = Some(name.to_owned());
             // What a stage begins with is told at once.
             (state.done, state.told) = (0, None);
         }
+    }
+
+    fn loads(&self, now: bool) {
+        let mut state = self.lock();
+        state.end_loading();
+        state.loading = now.then(Instant::now);
     }
 
     fn preview(&self, picture: &Path) {

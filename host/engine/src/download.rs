@@ -5,9 +5,10 @@
 //! connected to: a name that leads elsewhere at the second look-up gains nothing.
 
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 use travel_media::Watch;
@@ -171,12 +172,30 @@ struct Known {
     tag: Option<String>,
 }
 
+/// A file that was fetched. Nobody else fetches or forgets it while this lives.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Where it lies.
+    pub file: PathBuf,
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Fetched {
+    /// Removes it: it is stored elsewhere, or no good.
+    pub fn forget(&self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+            tracing::warn!(folder = %self.folder.display(), %error, "a download cannot be removed");
+        }
+    }
+}
+
 /// Fetches `url` into a folder of its own below `folder`, under its own name. What is there already is asked for no second time,
 /// as far as the server says that it has not changed.
 ///
 /// # Errors
 /// See [`DownloadError`]; what came before a [`DownloadError::Broken`] or [`DownloadError::TooSlow`] is kept for the next try.
-pub fn fetch(url: &str, folder: &Path, rules: &Rules, on: &dyn Watch) -> Result<PathBuf, DownloadError> {
+pub fn fetch(url: &str, folder: &Path, rules: &Rules, on: &dyn Watch) -> Result<Fetched, DownloadError> {
     let address = || DownloadError::Address { url: url.to_owned() };
     let uri: Uri = url.parse().map_err(|_| address())?;
     let is_plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
@@ -184,11 +203,12 @@ pub fn fetch(url: &str, folder: &Path, rules: &Rules, on: &dyn Watch) -> Result<
         return Err(address());
     }
     forget_stale(folder);
-    let own = folder.join(&travel_artifacts::Hash::of(url.as_bytes()).to_string()[..16]);
-    std::fs::create_dir_all(&own).map_err(|source| DownloadError::Disk { path: own.clone(), source })?;
+    let name: String = travel_artifacts::Hash::of(url.as_bytes()).to_string().chars().take(16).collect();
+    let own = folder.join(name);
+    let begun = Instant::now();
+    let lock = lock(&own, url, begun, rules, on)?;
     let file = own.join(name_of(&uri));
     let job = Fetch { url, agent: agent(rules), rules, part: own.join("part"), known: own.join("known.json"), file };
-    let begun = Instant::now();
     let mut pause = PAUSE;
     for left in (0..=TRIES).rev() {
         match job.go_on(begun, on) {
@@ -196,19 +216,43 @@ pub fn fetch(url: &str, folder: &Path, rules: &Rules, on: &dyn Watch) -> Result<
                 std::thread::sleep(pause);
                 pause = pause.saturating_mul(2);
             }
-            result => return result.map(|()| job.file),
+            result => return result.map(|()| Fetched { file: job.file, folder: own, _lock: lock }),
         }
     }
     Err(DownloadError::Broken { url: url.to_owned(), reason: "it was tried often enough".to_owned() })
 }
 
-/// Removes what was fetched from `url`, once it is stored elsewhere.
-pub fn forget(url: &str, folder: &Path) {
-    let own = folder.join(&travel_artifacts::Hash::of(url.as_bytes()).to_string()[..16]);
-    if let Err(error) = std::fs::remove_dir_all(&own)
-        && error.kind() != ErrorKind::NotFound
-    {
-        tracing::warn!(folder = %own.display(), %error, "a download cannot be removed");
+/// Waits until no other process fetches into this folder.
+fn lock(own: &Path, url: &str, begun: Instant, rules: &Rules, on: &dyn Watch) -> Result<File, DownloadError> {
+    let path = own.join("lock");
+    let disk = |source| DownloadError::Disk { path: path.clone(), source };
+    loop {
+        std::fs::create_dir_all(own).map_err(disk)?;
+        let held = match File::create(&path) {
+            Ok(lock) => match lock.try_lock() {
+                Ok(()) => Some(lock),
+                Err(TryLockError::WouldBlock) => None,
+                Err(TryLockError::Error(source)) => return Err(disk(source)),
+            },
+            // Forgotten in between.
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Err(source) => return Err(disk(source)),
+        };
+        // Who had it may have removed it with all the rest: then this one guards nothing.
+        let is_there = |lock: &File| {
+            let (held, there) = (lock.metadata(), std::fs::metadata(&path));
+            held.is_ok_and(|held| there.is_ok_and(|there| held.ino() == there.ino()))
+        };
+        if let Some(lock) = held.filter(is_there) {
+            return Ok(lock);
+        }
+        if on.cancelled() {
+            return Err(DownloadError::Cancelled);
+        }
+        if begun.elapsed() > rules.time {
+            return Err(DownloadError::TooSlow { url: url.to_owned(), time: rules.time, bytes: 0 });
+        }
+        std::thread::sleep(PAUSE / 5);
     }
 }
 
@@ -228,7 +272,7 @@ fn name_of(uri: &Uri) -> String {
     let kept = kept.trim_start_matches('.');
     let from = kept.len().saturating_sub(MAX_NAME);
     match kept.get(from..).unwrap_or_default() {
-        "" | "part" | "known.json" => "video".to_owned(),
+        "" | "part" | "known.json" | "lock" => "video".to_owned(),
         name => name.to_owned(),
     }
 }
@@ -263,7 +307,14 @@ impl Fetch<'_> {
         let status = answer.status();
         let mut have = match status {
             StatusCode::NOT_MODIFIED if is_whole => return Ok(()),
-            StatusCode::PARTIAL_CONTENT if had > 0 => had,
+            StatusCode::PARTIAL_CONTENT if had > 0 => {
+                let range = text(&answer, "content-range").unwrap_or_default();
+                if !range.starts_with(&format!("bytes {had}-")) {
+                    self.remove(&self.part);
+                    return Err(self.broken(format!("it answers with another part than was asked for: `{range}`")));
+                }
+                had
+            }
             StatusCode::OK => 0,
             StatusCode::RANGE_NOT_SATISFIABLE if had > 0 => {
                 self.remove(&self.part);

@@ -34,6 +34,9 @@ pub const MAX_SLOTS: u32 = 64;
 /// what loading costs.
 pub const USUAL_STREAK: u32 = 12;
 
+/// The same, however cheap loading is: what was measured may not be all of it.
+pub const MIN_STREAK: u32 = 4;
+
 /// The same, however dear loading is.
 pub const MAX_STREAK: u32 = 48;
 

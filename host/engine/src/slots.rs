@@ -13,7 +13,7 @@
 //!   for [`RESERVE_AFTER`] goes before all others; once it is claimed nothing else starts there until it fits.
 
 use crate::control::DeviceTime;
-use crate::limits::{LOAD_SHARE, MAX_STREAK, RESERVE_AFTER, USUAL_STREAK};
+use crate::limits::{LOAD_SHARE, MAX_STREAK, MIN_STREAK, RESERVE_AFTER, USUAL_STREAK};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -72,6 +72,8 @@ struct Held {
     task: TaskId,
     memory_mb: u64,
     affinity: Option<String>,
+    /// Whether its place had something else loaded before.
+    fresh: bool,
     stage: Stage,
 }
 
@@ -105,14 +107,19 @@ struct Cost {
 }
 
 impl Cost {
-    fn learn(&mut self, time: DeviceTime) {
+    /// `fresh` is whether the place had something else loaded before. Such a task may load more than it says, in the midst of
+    /// its work: what it took beyond the others of its model is loading too.
+    fn learn(&mut self, time: DeviceTime, fresh: bool) {
         // The weight of the newest: about the last four count.
-        let mix = |mean: Option<f64>, new: Duration| {
-            Some(mean.map_or(new.as_secs_f64(), |mean| mean + (new.as_secs_f64() - mean) * 0.25))
-        };
-        self.work = mix(self.work, time.work);
-        if !time.load.is_zero() {
-            self.load = mix(self.load, time.load);
+        let mix = |mean: Option<f64>, new: f64| Some(mean.map_or(new, |mean| mean + (new - mean) * 0.25));
+        let (load, work) = (time.load.as_secs_f64(), time.work.as_secs_f64());
+        if fresh {
+            let beyond = self.work.map_or(0.0, |usual| (work - usual).max(0.0));
+            if load + beyond > 0.0 {
+                self.load = mix(self.load, load + beyond);
+            }
+        } else {
+            self.work = mix(self.work, work);
         }
     }
 
@@ -121,7 +128,7 @@ impl Cost {
         match (self.load, self.work) {
             (Some(load), Some(work)) => {
                 let tasks = (load / (LOAD_SHARE * work.max(f64::MIN_POSITIVE))).ceil();
-                tasks.clamp(1.0, f64::from(MAX_STREAK)) as u32
+                tasks.clamp(f64::from(MIN_STREAK), f64::from(MAX_STREAK)) as u32
             }
             _ => USUAL_STREAK,
         }
@@ -189,10 +196,11 @@ impl Slots {
             Some(affinity) => (filled.loaded, filled.streak) = (Some(affinity.to_owned()), 1),
             None => {}
         }
+        let fresh = affinity.is_some() && filled.streak == 1;
         let memory_mb = filled.place.pools.get(pool).copied().unwrap_or(0);
         let runs = filled.count(Stage::Prepared) == 0 && filled.fits(memory_mb);
         let stage = if runs { Stage::Runs } else { Stage::Prepared };
-        filled.held.push(Held { task, memory_mb, affinity: affinity.map(str::to_owned), stage });
+        filled.held.push(Held { task, memory_mb, affinity: affinity.map(str::to_owned), fresh, stage });
         runs
     }
 
@@ -201,7 +209,7 @@ impl Slots {
         for held in self.places.iter_mut().flat_map(|filled| &mut filled.held).filter(|held| held.task == task) {
             held.stage = Stage::Leaves;
             if let Some(affinity) = &held.affinity {
-                self.costs.entry(affinity.clone()).or_default().learn(time);
+                self.costs.entry(affinity.clone()).or_default().learn(time, held.fresh);
             }
         }
     }
@@ -338,23 +346,32 @@ mod tests {
 
     #[test]
     fn how_long_a_place_stays_with_a_model_follows_from_what_loading_has_cost() {
-        let streak = |load: u64, work: u64| {
+        // A first task that says that it loads for `load` s and takes `first` s, and others that take `work` s.
+        let streak = |load: u64, first: u64, work: u64| {
             let mut slots = Slots::new(vec![Place::slots_of("gpu", 1, 0)]);
-            let (mut taken, mut load) = (0, Duration::from_secs(load));
-            loop {
-                slots.take(0, TaskId(taken), "gpu", Some("wan"));
-                slots.leave(TaskId(taken), DeviceTime { load, work: Duration::from_secs(work) });
-                slots.end(TaskId(taken));
-                (taken, load) = (taken + 1, Duration::ZERO);
-                if slots.wishes(&BTreeMap::new())[0].affinity.is_none() {
-                    return taken;
+            let mut run = |task: i64, model: &str, load: u64, work: u64| {
+                slots.take(0, TaskId(task), "gpu", Some(model));
+                let [load, work] = [load, work].map(Duration::from_secs);
+                slots.leave(TaskId(task), DeviceTime { load, work });
+                slots.end(TaskId(task));
+                slots.wishes(&BTreeMap::new())[0].affinity.is_some()
+            };
+            let mut taken = 0;
+            for _ in 0..2 {
+                run(1000, "ltx", 0, work);
+                taken = 1;
+                run(0, "wan", load, first);
+                while run(taken, "wan", 0, work) {
+                    taken += 1;
                 }
             }
+            taken + 1
         };
-        assert_eq!(streak(0, 100), i64::from(USUAL_STREAK), "nobody has measured it");
-        assert_eq!(streak(1, 100), 1, "a second of a hundred is no reason");
-        assert_eq!(streak(60, 300), 10, "60 of 3,000 s");
-        assert_eq!(streak(600, 5), i64::from(MAX_STREAK), "others get their turn all the same");
+        assert_eq!(streak(0, 100, 100), i64::from(USUAL_STREAK), "nobody has measured it");
+        assert_eq!(streak(1, 100, 100), i64::from(MIN_STREAK), "a second of a hundred is no reason");
+        assert_eq!(streak(60, 300, 300), 10, "60 of 3,000 s");
+        assert_eq!(streak(0, 360, 300), 10, "loaded in the midst of its work");
+        assert_eq!(streak(600, 5, 5), i64::from(MAX_STREAK), "others get their turn all the same");
     }
 
     #[test]

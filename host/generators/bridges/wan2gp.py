@@ -153,6 +153,7 @@ class Bridge:
         finally:
             self.running = None
         if job["id"] in self.cancelled:
+            self.cancelled.discard(job["id"])
             raise Cancelled("cancelled as asked")
         return result
 

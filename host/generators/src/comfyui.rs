@@ -20,7 +20,7 @@ use server::{Remote, Server, Standing};
 use socket::{Event, Socket};
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 use template::Template;
 use travel::{Grid, Rate};
@@ -132,10 +132,51 @@ struct Post {
     server: Server,
     /// Held while this host renders there; with it, the classes that the server is known to have.
     busy: Mutex<BTreeSet<String>>,
+    troubles: Mutex<Troubles>,
+}
+
+/// What has gone wrong on a server of late.
+#[derive(Default)]
+struct Troubles {
+    /// Jobs that failed in a row.
+    failures: u32,
+    /// Until then others go first.
+    until: Option<Instant>,
+}
+
+/// How long a server is passed over after a job that failed there; twice as long after each further one.
+const PASSED_OVER: Duration = Duration::from_secs(5);
+
+/// Longest.
+const PASSED_OVER_MOST: Duration = Duration::from_secs(600);
+
+impl Post {
+    fn troubles(&self) -> MutexGuard<'_, Troubles> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_passed_over(&self) -> bool {
+        self.troubles().until.is_some_and(|until| until > Instant::now())
+    }
+
+    /// Takes note of how a job ended that the server was given.
+    fn note(&self, result: &Result<(), GeneratorError>) {
+        let mut troubles = self.troubles();
+        match result {
+            Ok(()) => *troubles = Troubles::default(),
+            Err(error) if error.is_retryable() => {
+                let pause = PASSED_OVER.saturating_mul(1 << troubles.failures.min(10)).min(PASSED_OVER_MOST);
+                troubles.failures = troubles.failures.saturating_add(1);
+                troubles.until = Instant::now().checked_add(pause);
+            }
+            // The job's fault, or nobody's.
+            Err(_) => {}
+        }
+    }
 }
 
 /// A server that this host renders on for as long as this lives.
-type Held<'a> = (&'a Server, MutexGuard<'a, BTreeSet<String>>);
+type Held<'a> = (&'a Post, MutexGuard<'a, BTreeSet<String>>);
 
 impl ComfyuiServers {
     /// Nothing for a recipe that was not prepared.
@@ -150,7 +191,7 @@ impl ComfyuiServers {
         let authorization = recipe.authorization_env.as_ref().and_then(|variable| std::env::var(variable).ok());
         let post = |url: &String| {
             let server = Server::new(url, authorization.clone());
-            Post { server, busy: Mutex::default() }
+            Post { server, busy: Mutex::default(), troubles: Mutex::default() }
         };
         let posts = recipe.servers.iter().map(post).collect();
         Some(Self { name: name.to_owned(), recipe, template, pool: pool.to_owned(), settings, silence, posts })
@@ -200,24 +241,34 @@ impl ComfyuiServers {
         Ok(missing)
     }
 
-    /// A server on which this host renders nothing, the one with least to do first.
-    fn hold(&self, on: &dyn Progress) -> Result<Held<'_>, GeneratorError> {
+    /// A server on which this host renders nothing, the one with least to do first; nothing when all that answer are among those
+    /// `without` which it has to be. One on which the last job failed is only taken when no other answers.
+    fn hold(&self, without: &HashSet<&str>, on: &dyn Progress) -> Result<Option<Held<'_>>, GeneratorError> {
         loop {
-            let (mut there, mut away) = (Vec::new(), Vec::new());
+            let (mut there, mut away, mut shut) = (Vec::new(), Vec::new(), None);
             for post in &self.posts {
                 match post.server.load() {
-                    Ok(load) => there.push((load, post)),
+                    Ok(load) => there.push((post.is_passed_over(), load, post)),
+                    Err(fault @ Fault::Said(401 | 403, _)) => shut = Some(self.failed(&fault, Path::new(""))),
                     Err(fault) => away.push(fault.to_string()),
                 }
             }
             if there.is_empty() {
-                return Err(self.transient(format!("no server answers: {}", away.join("; "))));
+                let away = || self.transient(format!("no server answers: {}", away.join("; ")));
+                return Err(shut.unwrap_or_else(away));
             }
-            there.sort_by_key(|(load, _)| *load);
-            for (_, post) in there {
+            there.retain(|(_, _, post)| !without.contains(post.server.url.as_str()));
+            if there.is_empty() {
+                return Ok(None);
+            }
+            if there.iter().any(|(passed_over, ..)| !passed_over) {
+                there.retain(|(passed_over, ..)| !passed_over);
+            }
+            there.sort_by_key(|(_, load, _)| *load);
+            for (_, _, post) in there {
                 match post.busy.try_lock() {
-                    Ok(known) => return Ok((&post.server, known)),
-                    Err(TryLockError::Poisoned(poisoned)) => return Ok((&post.server, poisoned.into_inner())),
+                    Ok(known) => return Ok(Some((post, known))),
+                    Err(TryLockError::Poisoned(poisoned)) => return Ok(Some((post, poisoned.into_inner()))),
                     Err(TryLockError::WouldBlock) => {}
                 }
             }
@@ -234,14 +285,26 @@ impl ComfyuiServers {
         {
             return Err(self.refused(format!("the variable {variable}, which has its authorization, is not set")));
         }
-        let (server, mut known) = self.hold(on)?;
-        let missing = self.missing(server, &mut known).map_err(|fault| self.failed(&fault, &job.out))?;
-        if !missing.is_empty() {
-            let names = missing.join(", ");
-            return Err(
-                self.refused(format!("{} has no node {names}; install the custom nodes that bring it", server.url))
-            );
+        let (mut without, mut lacks) = (HashSet::new(), Vec::new());
+        while let Some((post, mut known)) = self.hold(&without, on)? {
+            let server = &post.server;
+            let missing = self.missing(server, &mut known).map_err(|fault| self.failed(&fault, &job.out));
+            let result = match missing {
+                Ok(missing) if missing.is_empty() => self.render_on(server, job, on),
+                Ok(missing) => {
+                    lacks.push(format!("{} has no node {}", server.url, missing.join(", ")));
+                    without.insert(server.url.as_str());
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            post.note(&result);
+            return result;
         }
+        Err(self.refused(format!("{}; install the custom nodes that bring it", lacks.join("; "))))
+    }
+
+    fn render_on(&self, server: &Server, job: &Job, on: &dyn Progress) -> Result<(), GeneratorError> {
         let id = Uuid::new_v4().to_string();
         let name = format!("travel-{id}");
         on.stage("upload");

@@ -188,18 +188,34 @@ impl RenderFarm {
         on.stage("upload");
         let (job, files) = self.job(&hello, work)?;
         let (id, text) = server::id_and_text(&job);
-        let made = self.submit(&id, &text, &files, work, on).and_then(|()| self.until_over(&id, work, on));
-        let made = made.and_then(|clip| self.fetch(&clip, work, on));
-        match &made {
-            // Forgotten when its clip has come, so that who is not content with it gets another; stopped when it is not wanted.
-            Ok(()) | Err(GeneratorError::Cancelled { .. } | GeneratorError::Silent { .. }) => {
-                if let Err(fault) = self.server.forget(&id) {
-                    tracing::warn!(farm = self.server.url, job = id, %fault, "the farm was not told that a job is over");
+        let mut made =
+            Err(self.transient("it does not know the job any more; somebody else has stopped it".to_owned()));
+        for _ in 0..ROUNDS {
+            self.submit(&id, &text, &files, work, on)?;
+            match self.until_over(&id, work, on) {
+                // Handed in by somebody else too, who does not want it any more.
+                Ok(None) => {}
+                Ok(Some(clip)) => {
+                    made = self.fetch(&id, &clip, work, on);
+                    break;
+                }
+                Err(error) => {
+                    made = Err(error);
+                    break;
                 }
             }
-            Err(_) => {}
+        }
+        // Forgotten when its clip has come, so that who is not content with it gets another; stopped when it is not wanted.
+        if let Ok(()) | Err(GeneratorError::Cancelled { .. } | GeneratorError::Silent { .. }) = &made {
+            self.forget(&id);
         }
         made.inspect_err(|_| remove(work.out()))
+    }
+
+    fn forget(&self, id: &str) {
+        if let Err(fault) = self.server.forget(id) {
+            tracing::warn!(farm = self.server.url, job = id, %fault, "the farm was not told that a job is over");
+        }
     }
 
     /// What the farm is told of a job, and its files by their hashes.
@@ -242,18 +258,12 @@ impl RenderFarm {
         Ok((Value::Object(job), files))
     }
 
-    /// Asks until the farm answers, which may be away for a while.
-    fn patiently<T>(
-        &self,
-        work: Work<'_>,
-        on: &dyn Progress,
-        path: &Path,
-        mut ask: impl FnMut() -> Result<T, Fault>,
-    ) -> Result<T, GeneratorError> {
+    /// Asks until the farm answers, which may be away for a while; no fault when the job is not wanted any more.
+    fn patiently<T>(&self, on: &dyn Progress, mut ask: impl FnMut() -> Result<T, Fault>) -> Result<T, Option<Fault>> {
         let begun = Instant::now();
         loop {
             if on.cancelled() {
-                return Err(GeneratorError::Cancelled { done: 0, total: work.frames() });
+                return Err(None);
             }
             match ask() {
                 Ok(answer) => return Ok(answer),
@@ -261,9 +271,14 @@ impl RenderFarm {
                     tracing::debug!(farm = self.server.url, why, "the farm does not answer; it is asked again");
                     std::thread::sleep(PAUSE);
                 }
-                Err(fault) => return Err(self.failed(&fault, path)),
+                Err(fault) => return Err(Some(fault)),
             }
         }
+    }
+
+    /// What becomes of a job after this fault, or without one because it is not wanted any more.
+    fn ended(&self, fault: Option<Fault>, path: &Path, done: u32, work: Work<'_>) -> GeneratorError {
+        fault.map_or(GeneratorError::Cancelled { done, total: work.frames() }, |fault| self.failed(&fault, path))
     }
 
     fn submit(
@@ -275,7 +290,8 @@ impl RenderFarm {
         on: &dyn Progress,
     ) -> Result<(), GeneratorError> {
         for _ in 0..ROUNDS {
-            let lacks = match self.patiently(work, on, work.out(), || self.server.submit(id, job))? {
+            let asked = self.patiently(on, || self.server.submit(id, job));
+            let lacks = match asked.map_err(|fault| self.ended(fault, work.out(), 0, work))? {
                 Submitted::Accepted => return Ok(()),
                 Submitted::Lacks(lacks) => lacks,
             };
@@ -283,28 +299,25 @@ impl RenderFarm {
                 let Some(path) = files.get(&sha256) else {
                     return Err(self.protocol(&sha256, "it asks for a file that is not the job's"));
                 };
-                self.patiently(work, on, path, || self.server.send(&sha256, path))?;
+                let sent = self.patiently(on, || self.server.send(&sha256, path, &|| !on.cancelled()));
+                sent.map_err(|fault| match fault {
+                    // Garbled on its way.
+                    Some(Fault::Said(422, words)) => self.transient(words),
+                    fault => self.ended(fault, path, 0, work),
+                })?;
             }
         }
         Err(self.transient("it goes on asking for files that it was sent".to_owned()))
     }
 
-    /// The job's clip, once it is done.
-    fn until_over(&self, id: &str, work: Work<'_>, on: &dyn Progress) -> Result<Clip, GeneratorError> {
+    /// The job's clip, once it is done; nothing when the farm does not have the job any more.
+    fn until_over(&self, id: &str, work: Work<'_>, on: &dyn Progress) -> Result<Option<Clip>, GeneratorError> {
         let (mut since, mut sign) = (0, Instant::now());
         let mut phase = String::new();
         let mut done = 0;
         loop {
-            let look =
-                self.patiently(work, on, work.out(), || self.server.look(id, since)).map_err(|error| match error {
-                    GeneratorError::Cancelled { total, .. } => GeneratorError::Cancelled { done, total },
-                    error => error,
-                })?;
-            let Some(look) = look else {
-                return Err(
-                    self.transient("it does not know the job any more; somebody else has stopped it".to_owned())
-                );
-            };
+            let look = self.patiently(on, || self.server.look(id, since));
+            let Some(look) = look.map_err(|fault| self.ended(fault, work.out(), done, work))? else { return Ok(None) };
             if look.version != since {
                 (since, sign) = (look.version, Instant::now());
             }
@@ -326,7 +339,7 @@ impl RenderFarm {
                     done = step;
                     on.report(if of == 0 { step } else { step.min(of) }, of);
                 }
-                State::Done { clip } => return Ok(clip),
+                State::Done { clip } => return Ok(Some(clip)),
                 State::Failed { class, message } => {
                     return Err(class.error(self.name.clone(), message, String::new));
                 }
@@ -342,17 +355,31 @@ impl RenderFarm {
         }
     }
 
-    fn fetch(&self, clip: &Clip, work: Work<'_>, on: &dyn Progress) -> Result<(), GeneratorError> {
+    /// Fetches a clip; a job whose clip is not what the farm has named is forgotten, so that another attempt renders it anew.
+    fn fetch(&self, id: &str, clip: &Clip, work: Work<'_>, on: &dyn Progress) -> Result<(), GeneratorError> {
         on.stage("download");
         if clip.bytes == 0 || clip.bytes > crate::http::MAX_CLIP {
+            self.forget(id);
             let reason = format!("it has {} bytes; 1 to {} are possible", clip.bytes, crate::http::MAX_CLIP);
             let path = PathBuf::from(format!("{}/files/{}", self.server.url, clip.sha256));
             return Err(GeneratorError::NoClip { generator: self.name.clone(), path, reason });
         }
-        self.patiently(work, on, work.out(), || self.server.fetch(clip, work.out(), &|| !on.cancelled()))?;
-        match on.cancelled() {
-            true => Err(GeneratorError::Cancelled { done: work.frames(), total: work.frames() }),
-            false => Ok(()),
+        let mut had = 0;
+        loop {
+            let fetched = self.patiently(on, || self.server.fetch(clip, work.out(), &|| !on.cancelled()));
+            let has = std::fs::metadata(work.out()).map_or(0, |file| file.len());
+            match fetched {
+                Ok(()) if on.cancelled() => return Err(self.ended(None, work.out(), work.frames(), work)),
+                Ok(()) => return Ok(()),
+                // It comes, if in pieces.
+                Err(Some(Fault::Away(_))) if has > had => had = has,
+                Err(fault) => {
+                    if let Some(Fault::Said(..)) = fault {
+                        self.forget(id);
+                    }
+                    return Err(self.ended(fault, work.out(), work.frames(), work));
+                }
+            }
         }
     }
 

@@ -164,6 +164,8 @@ pub trait Progress: Sync {
     fn report(&self, done: u32, total: u32);
     /// A new stage has begun, such as `denoise`.
     fn stage(&self, _name: &str) {}
+    /// Whether it is being made ready now, and nothing is rendered yet: its program starts, its model is loaded.
+    fn loads(&self, _now: bool) {}
     /// A picture of how it looks so far; the file is gone when the job has ended.
     fn preview(&self, _picture: &Path) {}
     /// Asked before every frame; the job ends with [`GeneratorError::Cancelled`] soon after it turns true.

@@ -121,7 +121,10 @@ impl Process {
         }
         on.stage("start");
         self.warm.await_start(&self.name, device, on)?;
-        Child::start(&self.name, &self.recipe, device, on)
+        on.loads(true);
+        let started = Child::start(&self.name, &self.recipe, device, on);
+        on.loads(false);
+        started
     }
 
     /// Asks for the job's model and its clip. The program is handed back when it may be asked again.
@@ -149,7 +152,10 @@ impl Process {
         {
             child.model = None;
             on.stage("load");
-            match self.exchange(child, &Request::Load { model }, None, job, on) {
+            on.loads(true);
+            let loaded = self.exchange(child, &Request::Load { model }, None, job, on);
+            on.loads(false);
+            match loaded {
                 (Some(mut kept), Ok(())) => {
                     kept.model = Some(model.to_owned());
                     child = kept;
@@ -157,6 +163,7 @@ impl Process {
                 failed => return failed,
             }
         }
+        on.stage("render");
         self.exchange(child, &request, Some(&id), job, on)
     }
 

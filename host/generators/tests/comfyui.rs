@@ -124,7 +124,7 @@ fn every_failure_says_why_and_whether_to_try_again() {
         ("cut download", "generator_transient", true, "127.0.0.1"),
         ("busy", "generator_transient", true, "503: try later"),
         ("garbage", "generator_transient", true, "no JSON"),
-        ("unauthorized", "generator_transient", true, "401: who are you?"),
+        ("unauthorized", "generator_refused", false, "does not let this host in: who are you?"),
     ] {
         let server = ComfyuiServer::of("new", fault);
         let folder = tempdir().unwrap();
@@ -286,4 +286,24 @@ fn silence_ends_a_job() {
     let error = generator.generate(&a_job(&folder), &Steps).unwrap_err();
     assert!(matches!(error, GeneratorError::Silent { after, .. } if after == Duration::from_secs(8)), "{error}");
     assert_eq!(server.seen()["interrupts"], json!([]));
+}
+
+#[test]
+fn a_server_that_fails_is_passed_over_and_one_that_lacks_a_node_is_no_reason_to_fail() {
+    let (bad, good) = (ComfyuiServer::of("new", "node raises"), ComfyuiServer::of("new", "none"));
+    let generator = comfyui(&[&bad, &good], &json!({}));
+    let folder = tempdir().unwrap();
+    let error = generator.generate(&a_job(&folder), &Steps).unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    for _ in 0..2 {
+        generator.generate(&a_job(&folder), &Steps).unwrap();
+    }
+    assert_eq!(good.seen()["history"], 2, "though the other had nothing to do");
+
+    let (poor, good) = (ComfyuiServer::of("new", "missing node"), ComfyuiServer::of("new", "none"));
+    let generator = comfyui(&[&poor, &good], &json!({}));
+    generator.generate(&a_job(&folder), &Steps).unwrap();
+    drop(good);
+    let error = generator.generate(&a_job(&folder), &Steps).unwrap_err();
+    assert!(error.code() == "generator_refused" && error.to_string().contains("no node WanVaceToVideo"), "{error}");
 }

@@ -5,6 +5,7 @@ Its process number, and that of whatever it starts, go to the file `pids` of the
 
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -131,8 +132,18 @@ for line in sys.stdin:
             job = "another"
         if FAULT == "writes-outside":
             out = os.path.join(os.getcwd(), "elsewhere.mkv")
+        if FAULT == "tells-what-it-has":
+            limits = {name: resource.getrlimit(getattr(resource, name))[0] for name in ("RLIMIT_FSIZE", "RLIMIT_NOFILE")}
+            with open("has.json", "w", encoding="utf-8") as has:
+                json.dump({"env": dict(os.environ), "limits": limits}, has)
         if FAULT == "writes-a-link":
             os.symlink(request["guide"], out)
+        elif FAULT == "writes-half-a-file":
+            shutil.copy(request["guide"], out)
+            os.truncate(out, os.path.getsize(out) // 2)
+        elif FAULT == "leaves-a-frame-out":
+            short = ["-frames:v", str(request["frames"] - 1), "-c:v", "libx264rgb", "-qp", "0"]
+            subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", request["guide"], *short, out], check=True)
         elif FAULT == "writes-an-empty-file":
             open(out, "w", encoding="utf-8").close()
         elif FAULT in LOOKS:

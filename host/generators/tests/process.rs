@@ -247,3 +247,44 @@ fn settings_and_models_are_checked_before_any_job() {
     let error = generator.check_settings(&serde_json::json!({"speed": 3})).unwrap_err();
     assert!(matches!(&error, GeneratorError::BadSettings { pointer, .. } if pointer == "/speed"), "{error}");
 }
+
+#[test]
+fn a_program_gets_its_card_the_variables_that_it_may_have_and_its_limits() {
+    let folder = tempdir().unwrap();
+    let mut recipe = recipe(folder.path(), "tells-what-it-has");
+    recipe.env.insert("OWN".to_owned(), "yes".to_owned());
+    recipe.limits.file_mb = Some(64);
+    recipe.limits.open_files = Some(99);
+    let device = Some(Device { name: "gpu1".to_owned(), index: "3".to_owned() });
+    let generator = Process::new("faulty", recipe, Warm::default());
+    generator.generate(&Job { device, ..a_job(&folder) }, &Watcher::of_steps()).unwrap();
+    let has: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("has.json")).unwrap()).unwrap();
+    let env = has["env"].as_object().unwrap();
+    assert_eq!((&env["CUDA_VISIBLE_DEVICES"], &env["OWN"]), (&"3".into(), &"yes".into()));
+    assert!(env.contains_key("PATH") && std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    assert!(!env.keys().any(|name| name.starts_with("CARGO")), "{:?}", env.keys());
+    assert_eq!((&has["limits"]["RLIMIT_FSIZE"], &has["limits"]["RLIMIT_NOFILE"]), (&(64 << 20).into(), &99.into()));
+}
+
+#[test]
+fn a_program_that_died_while_it_had_no_work_costs_no_attempt_and_one_that_dies_again_and_again_is_started_later() {
+    let folder = tempdir().unwrap();
+    let job = a_job(&folder);
+    let generator = Process::new("faulty", recipe(folder.path(), "nothing"), Warm::default());
+    generator.generate(&job, &Watcher::of_steps()).unwrap();
+    let pid = living(folder.path()).remove(0).parse().unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL).unwrap();
+    while !living(folder.path()).is_empty() {
+        std::thread::yield_now();
+    }
+    generator.generate(&job, &Watcher::of_steps()).unwrap();
+
+    let generator = Process::new("faulty", recipe(folder.path(), "dies-generate"), Warm::default());
+    let began = Instant::now();
+    for _ in 0..3 {
+        generator.generate(&job, &Watcher::of_steps()).unwrap_err();
+    }
+    // One second before the second start, two before the third.
+    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
+}

@@ -142,7 +142,7 @@ fn lines_that_are_written_over_are_read_as_progress_phase_by_phase() {
     let heard: Vec<String> = heard.0.into_inner().unwrap().into_iter().filter(|told| told != "0/0").collect();
     let steps = ["denoising", "1/4", "denoising", "2/4", "denoising", "3/4", "denoising", "4/4"];
     let decoding = ["vae decoding", "1/2", "vae decoding", "2/2"];
-    assert_eq!(heard, [&["start", "load", "start Wan2GP"][..], &steps, &decoding].concat());
+    assert_eq!(heard, [&["start", "load", "render", "start Wan2GP"][..], &steps, &decoding].concat());
 }
 
 #[test]

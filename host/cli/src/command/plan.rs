@@ -4,7 +4,6 @@ use super::{print, print_json};
 use crate::args::{Global, PlanCommand};
 use crate::diagnostic::Diagnostic;
 use crate::format::{clock, table};
-use crate::progress::Reading;
 use crate::workplace::Workplace;
 use serde_json::json;
 use std::path::Path;
@@ -12,13 +11,10 @@ use travel_engine::Prepared;
 
 pub fn plan(global: &Global, args: &PlanCommand) -> Result<u8, Diagnostic> {
     let place = Workplace::find(global)?;
-    let mut request = args.travel.request(&place.config, None)?;
+    let request = args.travel.request(&place.config, None)?;
     let (_, registry) = place.plugins()?;
     let generators = place.generators();
-    let reading = Reading::new(global);
-    place.fetch_continued(&mut request, args.travel.allow_private_addresses, &reading)?;
-    let prepared = Prepared::check(&registry, &generators, request, &reading)?;
-    drop(reading);
+    let (prepared, _) = place.prepare(global, &registry, &generators, request, args.travel.allow_private_addresses)?;
     let plan = prepared.plan();
     if global.json {
         let images: Vec<&Path> = prepared.stills().collect();

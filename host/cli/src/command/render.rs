@@ -4,9 +4,9 @@ use super::{print, print_json};
 use crate::args::{Global, RenderCommand};
 use crate::diagnostic::Diagnostic;
 use crate::format::duration;
-use crate::progress::{Reading, Whole, observer, tell};
+use crate::progress::{Whole, observer, tell};
 use crate::stop::{First, on_signal, runtime};
-use crate::workplace::{Fetched, Workplace};
+use crate::workplace::Workplace;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -46,10 +46,8 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
             let mut request = args.travel.request(&place.config, args.output.as_deref())?;
             request.output.film = output_dir.join(&request.output.film);
             request.output.contact_sheet = request.output.contact_sheet.map(|sheet| output_dir.join(sheet));
-            let reading = Reading::new(global);
-            let fetched = place.fetch_continued(&mut request, args.travel.allow_private_addresses, &reading)?;
-            let prepared = Prepared::check(&registry, &generators, request, &reading)?;
-            drop(reading);
+            let (prepared, fetched) =
+                place.prepare(global, &registry, &generators, request, args.travel.allow_private_addresses)?;
             prepared.check_output()?;
             let (lock, store) = place.store_to_work()?;
             let timeline = prepared.plan().timeline.clone();
@@ -57,7 +55,9 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
                 tell_plan(&prepared, &timeline);
             }
             let run = prepared.submit(&store, &place.artifacts()?)?.run;
-            fetched.iter().for_each(Fetched::forget);
+            if let Some(fetched) = fetched {
+                fetched.forget();
+            }
             (lock, store, run, Some(timeline))
         }
     };

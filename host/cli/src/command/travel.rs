@@ -3,12 +3,11 @@
 use super::{print, print_json};
 use crate::args::{Global, TravelCommand};
 use crate::diagnostic::Diagnostic;
-use crate::progress::Reading;
-use crate::workplace::{Fetched, Workplace};
+use crate::workplace::Workplace;
 use serde_json::json;
 use std::time::UNIX_EPOCH;
+use travel_engine::RunRequest;
 use travel_engine::queue::{Clock as _, Store as _, SystemClock, TimestampMs};
-use travel_engine::{Prepared, RunRequest};
 
 pub fn travel(global: &Global, args: &TravelCommand) -> Result<u8, Diagnostic> {
     let place = Workplace::find(global)?;
@@ -18,20 +17,20 @@ pub fn travel(global: &Global, args: &TravelCommand) -> Result<u8, Diagnostic> {
         (None, Some(at)) => Some(TimestampMs(0).after(at.duration_since(UNIX_EPOCH).unwrap_or_default())),
         (None, None) => None,
     };
-    let mut request = RunRequest { idem_key: args.idempotency_key.clone(), start_at, ..request };
+    let request = RunRequest { idem_key: args.idempotency_key.clone(), start_at, ..request };
     let (_, registry) = place.plugins()?;
     let generators = place.generators();
     let (name, film) = (request.name.clone(), request.output.film.clone());
-    let reading = Reading::new(global);
-    let fetched = place.fetch_continued(&mut request, args.travel.allow_private_addresses, &reading)?;
-    let prepared = Prepared::check(&registry, &generators, request, &reading)?;
-    drop(reading);
+    let (prepared, fetched) =
+        place.prepare(global, &registry, &generators, request, args.travel.allow_private_addresses)?;
     prepared.check_output()?;
     let (frames, rate) = (prepared.plan().timeline.frames, prepared.plan().timeline.rate);
     let notes = prepared.plan().notes.clone();
     let store = place.store_to_submit()?;
     let submitted = prepared.submit(&store, &place.artifacts()?)?;
-    fetched.iter().for_each(Fetched::forget);
+    if let Some(fetched) = fetched {
+        fetched.forget();
+    }
     if !submitted.created {
         let run = store.run(&submitted.run.into())?;
         if global.json {

@@ -9,11 +9,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::Sha256;
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::path::Path;
 use std::time::Duration;
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, SendBody};
 
 /// Largest answer that is no clip, bytes.
 const MAX_ANSWER: u64 = 4 << 20;
@@ -149,12 +149,21 @@ impl Server {
         }
     }
 
-    /// Sends a file that the farm lacks.
-    pub(super) fn send(&self, sha256: &str, path: &Path) -> Result<(), Fault> {
+    /// Sends a file that the farm lacks; breaks off when `wanted` says no.
+    pub(super) fn send(&self, sha256: &str, path: &Path, wanted: &dyn Fn() -> bool) -> Result<(), Fault> {
         let file = File::open(path).map_err(Fault::Unread)?;
         let length = file.metadata().map_err(Fault::Unread)?.len().to_string();
         let headers = [("Content-Type", "application/octet-stream"), ("Content-Length", &length)];
-        self.expect(self.call("PUT", &format!("/files/{sha256}"), None, &headers, file)?, &[200, 201, 204])
+        self.expect(
+            self.call(
+                "PUT",
+                &format!("/files/{sha256}"),
+                None,
+                &headers,
+                SendBody::from_reader(&mut Wanted { file, wanted }),
+            )?,
+            &[200, 201, 204],
+        )
     }
 
     /// Hands a job in; the same one again changes nothing.
@@ -225,6 +234,21 @@ impl Server {
             return Err(Fault::Said(200, format!("what is not the clip {}", clip.sha256)));
         }
         Ok(())
+    }
+}
+
+/// A file that is sent for as long as it is wanted.
+struct Wanted<'a> {
+    file: File,
+    wanted: &'a dyn Fn() -> bool,
+}
+
+impl Read for Wanted<'_> {
+    fn read(&mut self, piece: &mut [u8]) -> std::io::Result<usize> {
+        match (self.wanted)() {
+            true => self.file.read(piece),
+            false => Err(std::io::Error::other("the job is not wanted any more")),
+        }
     }
 }
 

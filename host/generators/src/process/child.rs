@@ -322,6 +322,11 @@ impl Child {
         String::from_utf8_lossy(&lock(&self.log).tail).trim().to_owned()
     }
 
+    /// The program, unless it has ended by itself.
+    pub(crate) fn living(self) -> Option<Self> {
+        (!self.exits_within(Duration::ZERO)).then_some(self)
+    }
+
     /// Asks it to end, waits, ends its whole group. Its own exit status, where there was one.
     pub(crate) fn end(&mut self) -> Option<ExitStatus> {
         drop(self.ask(&Request::Bye));

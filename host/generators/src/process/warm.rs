@@ -54,7 +54,8 @@ impl Warm {
         let post = post(generator, device);
         let mut state = self.0.0.lock();
         let own = state.parked.iter().position(|parked| parked.post == post);
-        let own = own.map(|at| state.parked.swap_remove(at).child);
+        // One that has died meanwhile is no reason for a job to fail.
+        let own = own.map(|at| state.parked.swap_remove(at).child).and_then(Child::living);
         let on_device = |parked: &mut Parked| parked.post.1.is_some() && parked.post.1 == post.1;
         let others: Vec<Parked> = state.parked.extract_if(.., on_device).collect();
         drop(state);
@@ -67,14 +68,14 @@ impl Warm {
         own
     }
 
-    /// Keeps a program that may be asked again.
+    /// Keeps a program that may be asked again, and is so for certain: it has just answered.
     pub(super) fn park(&self, generator: &str, device: Option<&Device>, child: Child, idle: Duration) {
+        self.0.0.lock().troubles.remove(&post(generator, device));
         self.put_back(Parked { post: post(generator, device), child, until: Instant::now() + idle });
     }
 
     fn put_back(&self, parked: Parked) {
         let mut state = self.0.0.lock();
-        state.troubles.remove(&parked.post);
         state.parked.push(parked);
         if !state.has_reaper {
             let shared = Arc::clone(&self.0.0);
