@@ -269,6 +269,6 @@ fn a_manifest_beside_the_film_says_how_it_was_made_and_makes_it_again() {
     desk.refused(
         &quick("render", &pictures[1..2], &["-o", "own.mp4", "--continue-from-video", "trip.mp4"]),
         2,
-        "output_exists",
+        "no_manifest",
     );
 }

@@ -417,7 +417,7 @@ fn a_bad_generator_of_the_configuration_is_named_before_anything_is_done() {
     let before = desk.pictures(2);
     for (text, says) in [
         ("[generators.rife]\ncommand = [\"x\"]\n", "built in"),
-        ("[generators.wan]\ncommand = []\n", "command is empty"),
+        ("[generators.wan]\ncommand = []\n", "it has no command"),
         ("[generators.wan]\ncommand = [\"x\"]\npool = \"tpu\"\n", "serves its pool tpu"),
         ("[generators.wan]\ncommand = [\"x\"]\nsilence = \"soon\"\n", "`soon` is no time"),
         ("[generators.wan]\ncommand = [\"x\"]\nfallback = [\"rife\", \"wan\"]\n", "goes in a circle"),
@@ -523,4 +523,19 @@ fn colours_that_a_generator_lost_are_matched_to_the_pictures() {
         assert!(before > 12.0 && after < 6.0, "frame {at}: off by {before} without, {after} with");
     }
     desk.refused(&quick("travel", &pictures, &["--colour-match", "1.5"]), 2, "bad_value");
+}
+
+#[test]
+fn a_generator_that_is_gone_when_its_run_begins_is_stood_in_for() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    faulty(&desk, "nothing", "fallback = [\"dissolve\"]\n");
+    desk.ok(&quick("travel", &pictures, &["--generator", "faulty", "--name", "trip", "--output-dir", "out"]));
+    let text = std::fs::read_to_string(desk.path("travel-host.toml")).unwrap();
+    std::fs::write(desk.path("travel-host.toml"), text.replace("python3", "nobody-has-this-program")).unwrap();
+    desk.ok(&["run", "--until-idle"]);
+    assert_eq!(count(&desk.path("out/trip.mp4")), 18);
+    let tasks = desk.json(&["tasks", "list", "trip"]);
+    let done = tasks.as_array().unwrap().iter().filter(|task| task["state"] == "succeeded").count();
+    assert_eq!(done, 4, "{tasks}");
 }

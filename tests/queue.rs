@@ -79,7 +79,7 @@ fn a_host_killed_at_any_stage_goes_on_at_its_next_start() {
         assert_each_task_has_one_result(&desk, "1");
         films.push(std::fs::read(desk.path("out/trip.mp4")).unwrap());
         let out = std::fs::read_dir(desk.path("out")).unwrap().count();
-        assert_eq!(out, 1, "{task} {stage}: the film alone");
+        assert_eq!(out, 2, "{task} {stage}: the film and its manifest alone");
         let left = std::fs::read_dir(desk.path("travel-host.data/tmp")).unwrap().count();
         assert_eq!(left, 0, "{task} {stage} left work in progress behind");
     }

@@ -9,6 +9,7 @@ set it, and put a server before this one that speaks TLS.
 """
 
 import argparse
+import fcntl
 import hashlib
 import hmac
 import http.server
@@ -147,10 +148,16 @@ class Program:
 class Farm:
     def __init__(self, folder, command, slots, keep, silence):
         self.folder, self.keep = folder, keep
+        folder.mkdir(parents=True, exist_ok=True)
+        self.lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Gone(f"another farm works in {folder}") from None
         for name in ("files", "jobs", "work"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         for rest in (folder / "work").iterdir():
-            shutil.rmtree(rest)
+            shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
         self.changed = threading.Condition()
         self.jobs, self.queue = {}, []
         for path in sorted((folder / "jobs").glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
@@ -167,6 +174,8 @@ class Farm:
                 self.queue.append(job)
         self.programs = [Program(command, silence) for _ in range(slots)]
         self.hello = {**self.programs[0].hello(), "protocol": PROTOCOL}
+        if not {"name", "grid"} <= self.hello.keys():
+            raise Gone("the generator's hello lacks its name or its grid")
         del self.hello["type"]
         for program in self.programs:
             threading.Thread(target=self.work, args=(program,), daemon=True).start()
@@ -455,10 +464,10 @@ def main():
     options.add_argument("command", nargs="+", metavar="COMMAND", help="the generator and its arguments, after --")
     chosen = options.parse_args()
     try:
+        server = Server((chosen.host, chosen.port), Calls)
         farm = Farm(chosen.folder.resolve(), chosen.command, max(chosen.slots, 1), chosen.keep_hours * 3600, chosen.silence)
-    except (Gone, OSError) as fault:
+    except (Gone, OSError, OverflowError) as fault:
         sys.exit(f"farm.py: {fault}")
-    server = Server((chosen.host, chosen.port), Calls)
     server.farm = farm
 
     def stop(*_):

@@ -41,7 +41,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use travel::Role;
 use travel_engine::generators::process::Recipe;
-use travel_engine::generators::{CPU, GPU, Generators};
+use travel_engine::generators::{CPU, Capabilities, GPU, GeneratorError, Generators};
 use travel_engine::limits::MAX_SLOTS;
 use travel_engine::sandbox::Limits;
 
@@ -175,9 +175,10 @@ fn fault_of(name: &str, recipe: &Recipe, devices: Option<&[DeviceConfig]>, names
     if !own && !pools.contains(&pool) {
         return Some(format!("no slot or device serves its pool {pool}; served are {}", pools.join(", ")));
     }
-    recipe
-        .policy()
-        .fault(name, &pools, |other| names.iter().any(|name| name == other) || embedded.by_name(other).is_ok())
+    recipe.policy().fault(name, &pools, |other| {
+        let renders = |able: Result<Capabilities, GeneratorError>| able.is_ok_and(|able| able.renders);
+        names.iter().any(|name| name == other) || embedded.by_name(other).is_ok_and(|other| renders(other.describe()))
+    })
 }
 
 impl Config {

@@ -431,6 +431,10 @@ impl TravelArgs {
     /// What flags of their own ask the generator's settings for, those that hold over --generator-settings last.
     fn flags(&self) -> Result<Vec<FlagSettings>, Diagnostic> {
         let mut flags = Vec::new();
+        if let Some(quality) = &self.quality {
+            let settings = Map::from_iter([("quality".to_owned(), json!(quality))]);
+            flags.push(FlagSettings { flag: "--quality", settings });
+        }
         if self.use_causvid_lora {
             flags.push(FlagSettings { flag: CAUSVID, settings: causvid() });
         }
@@ -454,10 +458,10 @@ impl TravelArgs {
         Ok(flags)
     }
 
-    /// As the original had it, a factor of 1 or less asks for nothing.
+    /// As the original had it, a factor of 0 or 1 asks for nothing; below 1 a film would become smaller, which is refused.
     fn upscale(&self, config: &Config) -> Result<Option<UpscaleWish>, Diagnostic> {
         let named = self.upscale_model_name.is_some() || self.upscale_settings.is_some();
-        if (0.0..=1.0).contains(&self.upscale_factor) {
+        if self.upscale_factor == 0.0 || self.upscale_factor == 1.0 {
             return match named {
                 false => Ok(None),
                 true => Err(Diagnostic::refused(
@@ -492,9 +496,6 @@ impl TravelArgs {
         let mut settings = if self.use_causvid_lora { causvid() } else { Map::new() };
         settings.extend(own);
         settings.extend(flags.iter().filter(|asked| asked.flag != CAUSVID).flat_map(|asked| asked.settings.clone()));
-        if let Some(quality) = &self.quality {
-            settings.insert("quality".to_owned(), json!(quality));
-        }
         Ok(Value::Object(settings))
     }
 

@@ -196,7 +196,8 @@ impl Fetched {
 /// # Errors
 /// See [`DownloadError`]; what came before a [`DownloadError::Broken`] or [`DownloadError::TooSlow`] is kept for the next try.
 pub fn fetch(url: &str, folder: &Path, rules: &Rules, on: &dyn Watch) -> Result<Fetched, DownloadError> {
-    let address = || DownloadError::Address { url: url.to_owned() };
+    // What stands before an `@` may be a password.
+    let address = || DownloadError::Address { url: url.rsplit_once('@').map_or(url, |(_, host)| host).to_owned() };
     let uri: Uri = url.parse().map_err(|_| address())?;
     let is_plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
     if !matches!(uri.scheme_str(), Some("http" | "https")) || !is_plain {
@@ -216,7 +217,13 @@ pub fn fetch(url: &str, folder: &Path, rules: &Rules, on: &dyn Watch) -> Result<
                 std::thread::sleep(pause);
                 pause = pause.saturating_mul(2);
             }
-            result => return result.map(|()| Fetched { file: job.file, folder: own, _lock: lock }),
+            Ok(()) => return Ok(Fetched { file: job.file, folder: own, _lock: lock }),
+            Err(error) => {
+                if !job.part.exists() && !job.file.exists() {
+                    drop(std::fs::remove_dir_all(&own));
+                }
+                return Err(error);
+            }
         }
     }
     Err(DownloadError::Broken { url: url.to_owned(), reason: "it was tried often enough".to_owned() })

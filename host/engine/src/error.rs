@@ -278,8 +278,19 @@ impl EngineError {
             Self::Download(DownloadError::TooLarge { .. }) => "raise max-mb in [download]".to_owned(),
             Self::Download(DownloadError::TooSlow { .. }) => "try again, or raise time in [download]".to_owned(),
             Self::Download(DownloadError::Broken { .. }) => "try again: it goes on where it was cut off".to_owned(),
+            Self::NoManifest { .. } => "manifests lie beside their films, as FILM.manifest.json; what else has such a name is in the way of one".to_owned(),
+            Self::InputsMissing { .. } => "put them back where they came from, or use the queue that the film was made in".to_owned(),
+            Self::Download(DownloadError::Status { .. } | DownloadError::Kind { .. } | DownloadError::Address { .. }) => {
+                "give the address of a video, as https://example.org/shot.mp4".to_owned()
+            }
+            Self::Queue(QueueError::Quota { tenant, .. }) => {
+                format!("an operator raises it with `travel-host queue share {tenant} --max-runs N`")
+            }
             Self::CannotHonour { able, .. } if !able.is_empty() => "choose one of them with --generator".to_owned(),
-            Self::CannotHonour { .. } | Self::UnknownModel { .. } => "see `travel-host generators list`".to_owned(),
+            Self::CannotHonour { .. } => {
+                "add one that can, such as [generators.NAME.wan2gp]: see docs/generator-protocol.md".to_owned()
+            }
+            Self::UnknownModel { .. } => "see `travel-host generators list`".to_owned(),
             Self::UpscaleFactor { .. } => "choose another --upscale-factor".to_owned(),
             Self::Generator(e) => generator_hint(e),
             Self::Artifact(ArtifactError::DiskFull { .. }) | Self::Queue(QueueError::DiskFull(_)) => {

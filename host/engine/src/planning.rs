@@ -4,7 +4,7 @@ use crate::error::EngineError;
 use crate::limits::MAX_NODES;
 use travel::orchestrate::{Graph, Request, Task};
 use travel::wishes::Wishes;
-use travel::{Dims, InvalidPlan, MediumId, MediumInfo, MediumKind, Rate, Role, Timeline};
+use travel::{Dims, Grid, InvalidPlan, MediumId, MediumInfo, MediumKind, Rate, Role, Timeline};
 use travel_generators::Generator;
 use travel_sandbox::{CallContext, Plugin};
 
@@ -22,8 +22,10 @@ pub struct PlanInput<'a> {
     pub continued: Option<(Dims, u32)>,
     /// Per-leg lists.
     pub wishes: &'a Wishes,
-    /// What will render the segments.
-    pub generator: &'a dyn Generator,
+    /// Lengths and sizes that the generator renders.
+    pub grid: Grid,
+    /// What will render the segments, if it can be asked now: whether it takes the settings of each.
+    pub generator: Option<&'a dyn Generator>,
     /// The orchestrator's parameters.
     pub params: String,
 }
@@ -70,12 +72,14 @@ pub fn plan(plugin: &Plugin, input: PlanInput<'_>, context: &CallContext) -> Res
         stills,
         continued,
         legs,
-        grid: input.generator.describe()?.grid,
+        grid: input.grid,
         params: input.params,
         max_nodes: MAX_NODES,
     };
     let (graph, _) = plugin.expand(&request, context)?;
-    check_settings(&graph, input.generator).map_err(|invalid| plugin.invalid(Role::Orchestrate, invalid))?;
+    if let Some(generator) = input.generator {
+        check_settings(&graph, generator).map_err(|invalid| plugin.invalid(Role::Orchestrate, invalid))?;
+    }
     let timeline = Timeline::of(&graph, &request);
     notes.extend(graph.notes.iter().cloned());
     Ok(Planned { graph, request, timeline, notes })

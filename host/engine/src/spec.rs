@@ -6,8 +6,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use travel::wishes::Wishes;
-use travel::{Dims, Rate, Role};
+use travel::{Dims, Grid, Rate, Role};
 use travel_artifacts::Hash;
+use travel_generators::{Generator, GeneratorError};
 use travel_media::Encode;
 
 /// The version of [`RunSpec`] that this program writes and reads.
@@ -37,6 +38,9 @@ pub struct RunSpec {
     /// Whether each segment's pictures are references too.
     #[serde(default)]
     pub references: References,
+    /// What the generator said of itself when the run was submitted: one that is away when the run begins need not be asked.
+    #[serde(default)]
+    pub able: Option<Able>,
     /// Who answers each role. Their components are stored with the run, which so keeps the versions that it was planned
     /// with, whatever the host that makes it has.
     pub plugins: BTreeMap<Role, PluginRef>,
@@ -112,6 +116,25 @@ impl Post {
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         self.colour_match == 0.0 && self.saturation.is_none_or(|s| s == 1.0) && self.brightness.is_none_or(|b| b == 0.0)
+    }
+}
+
+/// What a plan has to know of a generator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Able {
+    /// Lengths and sizes that it renders.
+    pub grid: Grid,
+    /// The pool whose slots it competes for.
+    pub pool: String,
+}
+
+impl Able {
+    /// As it says now.
+    ///
+    /// # Errors
+    /// A generator that cannot be asked.
+    pub fn of(generator: &dyn Generator) -> Result<Self, GeneratorError> {
+        generator.describe().map(|able| Self { grid: able.grid, pool: able.pool })
     }
 }
 

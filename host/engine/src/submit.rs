@@ -10,7 +10,7 @@ use crate::limits::{DEFAULT_MULTIPLE, DEFAULT_PIXELS};
 use crate::manifest::Manifest;
 use crate::planning::{self, PlanInput, Planned};
 use crate::rehearsal;
-use crate::spec::{ClipRef, Output, Post, References, RunSpec, SPEC_VERSION, StillRef, UpscaleSpec};
+use crate::spec::{Able, ClipRef, Output, Post, References, RunSpec, SPEC_VERSION, StillRef, UpscaleSpec};
 use crate::task::{ORCHESTRATOR, POOL_PLAN, PluginRef, slot};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -101,6 +101,7 @@ pub struct Prepared {
     continued: Option<(PathBuf, Dims, u32)>,
     canvas: Dims,
     upscale: Option<UpscaleSpec>,
+    able: Able,
     plugins: Plugins,
     plan: Planned,
 }
@@ -152,7 +153,8 @@ impl Prepared {
             generator.check_settings(&course::on_rungs(settings.clone(), ladder.iter().take(rungs)))?;
         }
         match (request.images.len(), &request.continue_from) {
-            (0, _) => return Err(EngineError::TooFewImages { given: 0, needed: "two or more" }),
+            (0, Some(_)) => return Err(EngineError::TooFewImages { given: 0, needed: "one or more beside the video" }),
+            (0, None) => return Err(EngineError::TooFewImages { given: 0, needed: "two or more" }),
             (1, None) => {
                 return Err(EngineError::TooFewImages {
                     given: 1,
@@ -184,10 +186,21 @@ impl Prepared {
                 Some((path.clone(), info.dims, info.frames))
             }
         };
+        let continues = match &request.continue_from {
+            None => None,
+            Some(path) => Some(travel_media::probe(path, on)?),
+        };
         let first = continued.as_ref().map(|(_, dims, _)| *dims).or(stills.first().map(|(_, dims)| *dims));
         let able = generator.describe()?;
         check_rate(&able, request.rate)?;
         let (canvas, mut notes) = choose_canvas(&request, first, able.grid.dims_multiple)?;
+        if let Some(video) = continues.filter(|v| v.dims != canvas || v.rate.reduced() != request.rate.reduced()) {
+            let (dims, rate) = (video.dims, video.rate);
+            notes.push(format!(
+                "the continued video is {dims} at {rate} a second, and becomes {canvas} at {}; --resolution and --fps choose otherwise",
+                request.rate
+            ));
+        }
         let upscale = request.upscale.as_ref().map(|wish| upscale(wish, canvas, generators)).transpose()?;
         let Wishes { prompts, negative_prompts, .. } = &request.wishes;
         if !able.reads_prompts && prompts.iter().chain(negative_prompts).any(|prompt| !prompt.is_empty()) {
@@ -206,7 +219,8 @@ impl Prepared {
                 stills: stills.iter().map(|(_, dims)| *dims).collect(),
                 continued: continued.as_ref().map(|(_, dims, frames)| (*dims, *frames)),
                 wishes: &request.wishes,
-                generator: generator.as_ref(),
+                grid: able.grid,
+                generator: Some(generator.as_ref()),
                 params: role_params(&request.params, Role::Orchestrate),
             },
             &CallContext::new(request.name.as_str(), "plan"),
@@ -219,7 +233,8 @@ impl Prepared {
         rehearsal::crossfade(&plugins.crossfade, &plan, crossfade, &context)?;
         notes.append(&mut plan.notes);
         plan.notes = notes;
-        Ok(Self { request, stills, continued, canvas, upscale, plugins, plan })
+        let able = Able { grid: able.grid, pool: able.pool };
+        Ok(Self { request, stills, continued, canvas, upscale, able, plugins, plan })
     }
 
     /// The plan, with what the user should know.
@@ -259,7 +274,7 @@ impl Prepared {
     /// # Errors
     /// A run of this name that writes the same film, a full disk, a queue that refuses.
     pub fn submit(self, store: &dyn Store, artifacts: &Artifacts) -> Result<Submitted, EngineError> {
-        let Self { request, stills, continued, canvas, upscale, plugins, .. } = self;
+        let Self { request, stills, continued, canvas, upscale, able, plugins, .. } = self;
         check_untaken(store, &request.name, request.idem_key.as_deref(), &request.output)?;
         let mut task = NewTask::new("orchestrator", ORCHESTRATOR, POOL_PLAN, json!({}));
         let mut refs = Vec::new();
@@ -292,6 +307,7 @@ impl Prepared {
             generator: request.generator,
             model: request.model,
             references: request.references,
+            able: Some(able),
             plugins: chosen,
             params: request.params,
             post: request.post,
@@ -530,7 +546,11 @@ fn origin(path: &Path) -> Option<PathBuf> {
 
 /// Whether a manifest may be placed at a path: it takes the place of another one, for it tells of the film beside it.
 pub(crate) fn check_free_for_manifest(file: &Path, output: &Output) -> Result<(), EngineError> {
-    if Manifest::read(file).is_ok() { Ok(()) } else { check_free(file, output) }
+    match Manifest::read(file) {
+        Err(foreign @ EngineError::NoManifest { .. }) if file.exists() => Err(foreign),
+        Ok(_) => Ok(()),
+        Err(_) => check_free(file, output),
+    }
 }
 
 fn label(path: &Path) -> String {

@@ -95,8 +95,21 @@ impl RenderFarm {
     }
 
     fn hello(&self) -> Result<Hello, GeneratorError> {
-        let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hello) = &*described {
+        self.hello_by(|| self.server.hello().map_err(|fault| self.of_hello(&fault)))
+    }
+
+    /// The same in the midst of a job, for which a farm may be away for a while.
+    fn hello_patiently(&self, work: Work<'_>, on: &dyn Progress) -> Result<Hello, GeneratorError> {
+        self.hello_by(|| {
+            self.patiently(on, || self.server.hello()).map_err(|fault| match fault {
+                Some(fault) => self.of_hello(&fault),
+                None => self.ended(None, work.out(), 0, work),
+            })
+        })
+    }
+
+    fn hello_by(&self, ask: impl FnOnce() -> Result<Hello, GeneratorError>) -> Result<Hello, GeneratorError> {
+        if let Some(hello) = &*self.described.lock().unwrap_or_else(PoisonError::into_inner) {
             return Ok(hello.clone());
         }
         if let Some(variable) = &self.recipe.authorization_env
@@ -104,14 +117,17 @@ impl RenderFarm {
         {
             return Err(self.refused(format!("the variable {variable}, which has its authorization, is not set")));
         }
-        let hello = self.server.hello().map_err(|fault| match fault {
-            Fault::Said(200, reason) => {
-                GeneratorError::Protocol { generator: self.name.clone(), said: "hello".to_owned(), reason }
-            }
-            fault => failed(&self.name, &fault, Path::new(&self.recipe.url)),
-        })?;
+        let hello = ask()?;
         hello.check_model(&self.name, self.model.as_deref())?;
-        Ok(described.insert(hello).clone())
+        *self.described.lock().unwrap_or_else(PoisonError::into_inner) = Some(hello.clone());
+        Ok(hello)
+    }
+
+    fn of_hello(&self, fault: &Fault) -> GeneratorError {
+        match fault {
+            Fault::Said(200, reason) => self.protocol("hello", reason),
+            fault => failed(&self.name, fault, Path::new(&self.recipe.url)),
+        }
     }
 
     /// Tries it step by step, with a small job in an empty folder; `told` hears of each step as it is taken.
@@ -182,7 +198,7 @@ impl RenderFarm {
 
     /// Has the farm do a job.
     fn make(&self, work: Work<'_>, on: &dyn Progress) -> Result<(), GeneratorError> {
-        let hello = self.hello()?;
+        let hello = self.hello_patiently(work, on)?;
         // Nothing of an earlier attempt is gone on with.
         remove(work.out());
         on.stage("upload");
@@ -418,7 +434,7 @@ impl Generator for RenderFarm {
     }
 
     fn generate(&self, job: &Job, on: &dyn Progress) -> Result<Generated, GeneratorError> {
-        if !self.hello()?.renders() {
+        if !self.hello_patiently(Work::Segment(job), on)?.renders() {
             return Err(GeneratorError::OnlyAnUpscaler { generator: self.name.clone() });
         }
         self.make(Work::Segment(job), on)?;

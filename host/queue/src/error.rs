@@ -52,9 +52,7 @@ pub enum QueueError {
         parent: String,
     },
     /// The tenant has as many open runs as it may have.
-    #[error(
-        "tenant {tenant} may have {max_runs} runs open at once, and has them: wait for one to end, or have the quota raised"
-    )]
+    #[error("tenant {tenant} may have no more runs open: its quota is {max_runs}")]
     Quota {
         /// Whose run.
         tenant: String,

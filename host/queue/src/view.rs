@@ -234,6 +234,8 @@ pub struct LaneView {
     pub running: u32,
     /// How many may run; `None` is no limit.
     pub max_running: Option<u32>,
+    /// How many runs of the tenant may be open at once; `None` is no limit.
+    pub max_runs: Option<u32>,
     /// Whether it is passed over.
     pub paused: bool,
     /// Virtual time used: the lane with the least is served next.

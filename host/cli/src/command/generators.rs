@@ -228,6 +228,20 @@ fn run(global: &Global, generators: &Generators, args: &TryGenerator) -> Result<
             .hint("a mask is as long and as large as its guide"));
     }
     let out = absolute(&args.output)?;
+    if !out.parent().is_some_and(Path::is_dir) {
+        return Err(Diagnostic::refused("output_folder", format!("{} has no folder to lie in", out.display()))
+            .hint("make the folder, or choose another file with -o"));
+    }
+    let able = generator.describe().map_err(EngineError::from)?;
+    if let Some(model) = args.model.as_ref().filter(|model| !able.models.contains(model)) {
+        let (model, generator) = (model.clone(), args.name.clone());
+        return Err(EngineError::UnknownModel { model, generator, models: able.models.join(", ") }.into());
+    }
+    if !args.reference.is_empty() && !able.reads_references {
+        return Err(
+            EngineError::CannotHonour { flag: "--reference", generator: args.name.clone(), able: Vec::new() }.into()
+        );
+    }
     if out.exists() && !args.overwrite {
         return Err(EngineError::OutputExists(out).into());
     }

@@ -33,7 +33,7 @@ pub fn queue(global: &Global, command: &QueueCommand) -> Result<u8, Diagnostic> 
         QueueCommand::Pause { pool, tenant } => pause(global, &place, pool, tenant.as_deref(), true),
         QueueCommand::Resume { pool, tenant } => pause(global, &place, pool, tenant.as_deref(), false),
         QueueCommand::Share { tenant, new, weight, max_running, max_runs, pool } => {
-            let store = place.store_to_change()?;
+            let store = if *new { place.store_to_submit()? } else { place.store_to_change()? };
             if !new {
                 require_tenant(&store, tenant, ", or --new for one that has not submitted anything yet")?;
             }

@@ -3,6 +3,7 @@
 use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
 use crate::planning::{PlanInput, plan};
+use crate::spec::Able;
 use crate::submit::check_output;
 use crate::task::{
     POOL_ENCODE, Previous, SEGMENT, STITCH, SegmentInput, StitchClip, StitchInput, UPSCALE, UpscaleInput, slot,
@@ -20,6 +21,15 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
     let spec = &job.spec;
     let generator = job.shop.generators.by_name(&spec.generator)?;
     check_output(&spec.output, |file| Some(job.shop.output_path(file)))?;
+    // One that is away or cannot be started is no reason to fail: whoever renders a segment has others to stand in.
+    let (able, reached) = match (Able::of(generator.as_ref()), &spec.able) {
+        (Ok(able), _) => (able, true),
+        (Err(error), Some(able)) => {
+            tracing::warn!(run = job.claimed.run_name, %error, "the run is planned by what its generator said before");
+            (able.clone(), false)
+        }
+        (Err(error), None) => return Err(error.into()),
+    };
     let planned = plan(
         job.plugin(Role::Orchestrate)?.as_ref(),
         PlanInput {
@@ -29,13 +39,14 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
             stills: spec.stills.iter().map(|s| s.dims).collect(),
             continued: spec.continued.as_ref().map(|c| (c.dims, c.frames)),
             wishes: &spec.wishes,
-            generator: generator.as_ref(),
+            grid: able.grid,
+            generator: reached.then_some(generator.as_ref()),
             params: spec.params(Role::Orchestrate),
         },
         &job.call(),
     )?;
     let graph = &planned.graph;
-    let pool = generator.describe()?.pool;
+    let pool = able.pool;
     let mut emitted = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let task = match &node.task {

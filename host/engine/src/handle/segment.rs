@@ -4,13 +4,14 @@ use super::{Done, Job, missing, to_json};
 use crate::course::Course;
 use crate::error::EngineError;
 use crate::guide_request::{Film, guide_request, previous_id};
+use crate::spec::References;
 use crate::submit::slot_artifact;
 use crate::task::{KnownFrames, Previous, SegmentInput, SegmentOutput, parse, slot};
 use std::path::{Path, PathBuf};
 use travel::guide::Request;
 use travel::{Dims, Grid, MediumKind, Role, Segment};
 use travel_generators::process::LOG;
-use travel_generators::{Capabilities, Job as GeneratorJob, KNOWN_OFF, Wanted};
+use travel_generators::{Generator, Job as GeneratorJob, KNOWN_OFF, Wanted};
 use travel_media::{Adjust, ColourMatch, MediaSet, Paste, Source};
 use travel_queue::NewEvent;
 
@@ -31,7 +32,10 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         generator.check_settings(&settings)?;
         tracing::info!(task = job.claimed.name, generator = name, because = course.because, "rendered in another way");
     }
-    let grid = generator.describe()?.grid;
+    let grid = match &spec.able {
+        Some(able) if course.generator.is_none() => able.grid,
+        _ => generator.describe()?.grid,
+    };
     let (request, media) = request_and_media(job, &input, grid)?;
     let (plan, report) = job.plugin(Role::Guide)?.guide(&request, &job.call())?;
     tracing::debug!(task = job.claimed.name, fuel = report.fuel_used, "guide composed");
@@ -44,7 +48,7 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
 
     // Another generator that stands in has no model of that name.
     let model = if course.generator.is_none() { spec.model.clone() } else { None };
-    let references = references(job, segment, &generator.describe()?, scratch.folder())?;
+    let references = references(job, segment, generator.as_ref(), scratch.folder())?;
 
     job.control.await_place();
     job.go_on()?;
@@ -131,14 +135,17 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
 fn references(
     job: &Job<'_>,
     segment: &Segment,
-    able: &Capabilities,
+    generator: &dyn Generator,
     folder: &Path,
 ) -> Result<Vec<PathBuf>, EngineError> {
     let (spec, mut made) = (&job.spec, Vec::new());
+    if spec.references == References::default() || !generator.describe()?.reads_references {
+        return Ok(made);
+    }
     let (begins, leads_to) = stills_of(segment);
     let wishes = [("initial", begins, spec.references.initial), ("final", leads_to, spec.references.last)];
     for (name, still, strength) in wishes {
-        if let Some(still) = still.filter(|_| strength > 0.0 && able.reads_references) {
+        if let Some(still) = still.filter(|_| strength > 0.0) {
             let path = folder.join(format!("reference-{name}.png"));
             travel_media::save_reference(&job.still(still)?, spec.canvas, strength, &path)?;
             made.push(path);

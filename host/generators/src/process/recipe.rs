@@ -165,14 +165,21 @@ impl Recipe {
             return farm.fault();
         }
         if self.command.first().is_none_or(String::is_empty) {
-            return Some("command is empty; it is a list of a program and its arguments".to_owned());
+            return Some(
+                "it has no command, a list of a program and its arguments, and is neither wan2gp, comfyui nor farm"
+                    .to_owned(),
+            );
         }
         let times = [("start", self.start), ("silence", self.silence), ("grace", self.grace)];
         if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
             return Some(format!("{name} is 0; it is a time such as `30s` or `10m`"));
         }
         let own = self.working_dir.as_ref().map_or_else(|| folder.to_owned(), |own| folder.join(own));
-        self.working_dir = Some(if own.as_os_str().is_empty() { ".".into() } else { own });
+        let own = if own.as_os_str().is_empty() { PathBuf::from(".") } else { own };
+        if !own.is_dir() {
+            return Some(format!("working-dir {} is no folder", own.display()));
+        }
+        self.working_dir = Some(own);
         None
     }
 

@@ -72,7 +72,7 @@ pub(super) fn paused_pools(sql: &Connection) -> Outcome<Vec<String>> {
 pub(super) fn lanes(sql: &Connection) -> Outcome<Vec<LaneView>> {
     all(
         sql,
-        "SELECT l.pool, t.name, t.weight, l.ready, l.running, l.max_running, l.paused, l.vtime
+        "SELECT l.pool, t.name, t.weight, l.ready, l.running, l.max_running, l.paused, l.vtime, t.max_runs
            FROM lane l JOIN tenant t ON t.id = l.tenant_id ORDER BY l.pool, l.vtime, t.name",
         [],
         |row| {
@@ -85,6 +85,7 @@ pub(super) fn lanes(sql: &Connection) -> Outcome<Vec<LaneView>> {
                 max_running: row.get(5)?,
                 paused: row.get(6)?,
                 vtime: row.get(7)?,
+                max_runs: row.get(8)?,
             })
         },
     )
