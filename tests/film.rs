@@ -272,3 +272,27 @@ fn a_manifest_beside_the_film_says_how_it_was_made_and_makes_it_again() {
         "no_manifest",
     );
 }
+
+#[test]
+fn seams_are_measured_and_told_of_and_a_page_shows_them() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    let made = desk.json(&quick("render", &pictures, &["-o", "trip.mp4", "--seams"]));
+    let seams = made["output"]["seams"].as_array().unwrap();
+    assert_eq!((seams.len(), &seams[0]["overlap"], &seams[0]["film_frame"]), (1, &3.into(), &6.into()));
+    // The second segment begins with the very frames that the first one ended with.
+    assert!(seams[0]["ssim"].as_f64() > Some(0.98) && seams[0]["may_show"] == false, "{seams:?}");
+    assert_eq!(seams[0]["transition"], "cross-fade of 3 frames");
+    let page = std::fs::read_to_string(desk.path("trip.seams.html")).unwrap();
+    assert!(
+        page.contains("segment-00 and segment-01") && page.matches("<img src=\"data:image/png;base64,").count() == 2
+    );
+
+    // A cut from one picture to another shows, and everybody is told.
+    let cut = ["-o", "cut.mp4", "--frame-overlap", "0", "--param", "orchestrate.chain=false", "--seams=why.html"];
+    let made = desk.json(&quick("render", &[&pictures[..2], &pictures[..1]].concat(), &cut));
+    assert_eq!(made["output"]["seams"][0]["transition"], "cut");
+    assert!(desk.path("why.html").exists());
+    let text = desk.refused(&quick("render", &pictures, &["-o", "other.mp4", "--seams=why.html"]), 2, "output_exists");
+    assert!(text.contains("why.html"), "{text}");
+}

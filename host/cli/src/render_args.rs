@@ -42,6 +42,9 @@ pub struct TravelArgs {
     /// Also make a picture of evenly spaced frames, beside the film
     #[arg(long)]
     pub contact_sheet: bool,
+    /// Also write a page about how well the segments meet, with the frames side by side [default: beside the film]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = BESIDE, value_name = "FILE.html")]
+    pub seams: Option<PathBuf>,
     /// Keep each segment's guide and mask with the run
     #[arg(long, visible_alias = "skip-cleanup", alias = "skip_cleanup")]
     pub keep_guides: bool,
@@ -234,7 +237,7 @@ pub struct TravelArgs {
 }
 
 /// Every flag of [`TravelArgs`]: a run that goes on takes none of them.
-pub const FILM_FLAGS: [&str; 51] = [
+pub const FILM_FLAGS: [&str; 52] = [
     "images",
     "input_images",
     "continue_from_video",
@@ -243,6 +246,7 @@ pub const FILM_FLAGS: [&str; 51] = [
     "output_dir",
     "overwrite",
     "contact_sheet",
+    "seams",
     "keep_guides",
     "debug",
     "attempt_deadline",
@@ -386,7 +390,7 @@ impl TravelArgs {
             start_at: None,
             attempt_deadline: self.attempt_deadline,
             paste_known: self.paste_known,
-            output: self.output(film),
+            output: self.output(film)?,
         })
     }
 
@@ -399,13 +403,18 @@ impl TravelArgs {
         self.output_dir.as_ref().map_or(Ok(file.clone()), |dir| Ok(absolute(dir)?.join(file)))
     }
 
-    fn output(&self, film: PathBuf) -> Output {
-        Output {
+    fn output(&self, film: PathBuf) -> Result<Output, Diagnostic> {
+        let seams = self.seams.as_ref().map(|page| match page.as_os_str() == BESIDE {
+            true => Ok(film.with_extension("seams.html")),
+            false => absolute(page),
+        });
+        Ok(Output {
             contact_sheet: self.contact_sheet.then(|| film.with_extension("contact-sheet.png")),
             film,
             overwrite: self.overwrite,
             keep_guides: self.keep_guides || self.debug,
-        }
+            seams: seams.transpose()?,
+        })
     }
 
     /// The run that makes the film of a manifest again, which is called as before unless it is said how.
@@ -416,7 +425,7 @@ impl TravelArgs {
         });
         check_name(&name)?;
         let film = self.film(&name, film)?;
-        Ok(Again { tenant: self.tenant.clone(), name, output: self.output(film) })
+        Ok(Again { tenant: self.tenant.clone(), name, output: self.output(film)? })
     }
 
     fn generator(&self, config: &Config) -> Result<String, Diagnostic> {
@@ -527,6 +536,9 @@ impl TravelArgs {
     }
 }
 
+/// Stands for a page beside the film.
+const BESIDE: &str = "beside";
+
 const CAUSVID: &str = "--use-causvid-lora";
 
 /// What the original set for it.
@@ -625,7 +637,8 @@ fn preset(text: &str) -> Result<Preset, String> {
 mod tests {
     use super::*;
 
-    const ABOUT: [&str; 7] = ["name", "output_dir", "overwrite", "contact_sheet", "keep_guides", "debug", "tenant"];
+    const ABOUT: [&str; 8] =
+        ["name", "output_dir", "overwrite", "contact_sheet", "seams", "keep_guides", "debug", "tenant"];
 
     #[test]
     fn every_flag_of_a_film_is_named() {

@@ -31,6 +31,7 @@ pub mod manifest;
 pub mod observer;
 pub mod planning;
 mod rehearsal;
+pub mod seams;
 mod settle;
 pub mod slots;
 pub mod spec;

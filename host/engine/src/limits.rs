@@ -48,3 +48,17 @@ pub const RESERVE_AFTER: Duration = Duration::from_secs(60);
 
 /// Tasks that a place of a generator's pool claims beyond those that it runs, to prepare them meanwhile.
 pub const PREPARE_AHEAD: u32 = 1;
+
+/// Mean SSIM of the two sides of a join below which it may show: a cross-fade of sides this unlike is seen as a double
+/// picture.
+pub const SEAM_SSIM: f64 = 0.8;
+
+/// Distance of mean colours of the two sides, code values, above which a join may show: a step of luma of 6 is seen in even
+/// areas also when it is spread over some frames.
+pub const SEAM_COLOUR: f64 = 6.0;
+
+/// Joins of which a report shows pictures: the least alike.
+pub(crate) const SEAM_PICTURES: usize = 50;
+
+/// Their width, pixels.
+pub(crate) const SEAM_PICTURE_WIDTH: u32 = 480;

@@ -1,6 +1,7 @@
 //! What lies beside every film: how it was made, so that the same film can be made again.
 
 use crate::error::EngineError;
+use crate::seams::SeamMade;
 use crate::spec::{Output, RunSpec};
 use crate::submit::{check_output, check_untaken, slot_artifact};
 use crate::task::{ORCHESTRATOR, POOL_PLAN, SEGMENT, SegmentInput, SegmentOutput, parse, slot};
@@ -55,6 +56,9 @@ pub struct FilmMade {
     pub dims: Dims,
     /// Frames a second.
     pub rate: Rate,
+    /// How well its segments meet.
+    #[serde(default)]
+    pub seams: Vec<SeamMade>,
     /// Milliseconds of each phase of its last task.
     pub phases_ms: BTreeMap<String, f64>,
 }

@@ -170,6 +170,9 @@ pub struct Output {
     pub overwrite: bool,
     /// Where a picture of evenly spaced frames goes, if it is wished; likewise.
     pub contact_sheet: Option<PathBuf>,
+    /// Where a page about how well the segments meet goes, if it is wished; likewise.
+    #[serde(default)]
+    pub seams: Option<PathBuf>,
     /// Whether guides and masks are kept in the artifact store.
     pub keep_guides: bool,
 }

@@ -486,7 +486,9 @@ fn check_words(request: &RunRequest) -> Result<(), EngineError> {
 /// Whether the film can be put where it belongs, tried before work is done for it, leaving nothing behind. `place` says where
 /// a file goes, or that nobody knows yet.
 pub(crate) fn check_output(output: &Output, place: impl Fn(&Path) -> Option<PathBuf>) -> Result<(), EngineError> {
-    for file in std::iter::once(&output.film).chain(&output.contact_sheet).filter_map(|file| place(file)) {
+    for file in
+        std::iter::once(&output.film).chain(&output.contact_sheet).chain(&output.seams).filter_map(|file| place(file))
+    {
         let folder = file.parent().unwrap_or(Path::new("/"));
         let refused = |reason: String| EngineError::OutputFolder { folder: folder.to_owned(), reason };
         // Folders that are missing are made when the film is there; until then the nearest one that is not stands for them.

@@ -1,6 +1,7 @@
 //! The tasks of a run: their kinds, inputs and outputs, as they are stored.
 
 use crate::course::Course;
+use crate::seams::SeamMade;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ pub mod slot {
     pub const FILM: &str = "film";
     /// The joined clips where they are not the film yet; nothing was lost by joining them.
     pub const JOINED: &str = "joined";
+    /// A page about how well the segments meet.
+    pub const SEAMS: &str = "seams";
     /// How the film was made.
     pub const MANIFEST: &str = "manifest";
     /// The film's contact sheet.
@@ -125,6 +128,9 @@ pub struct JoinedOutput {
     pub frames: u32,
     /// Decoded size.
     pub dims: Dims,
+    /// How well the segments meet.
+    #[serde(default)]
+    pub seams: Vec<SeamMade>,
     /// Milliseconds of each phase.
     pub phases_ms: BTreeMap<String, f64>,
 }
@@ -183,6 +189,9 @@ pub struct FilmOutput {
     pub rate: Rate,
     /// Frames over rate.
     pub seconds: f64,
+    /// How well its segments meet.
+    #[serde(default)]
+    pub seams: Vec<SeamMade>,
     /// Milliseconds of each phase of the stitch.
     pub phases_ms: BTreeMap<String, f64>,
 }

@@ -3,6 +3,9 @@
 use crate::error::MediaError;
 use crate::film::footage::Footage;
 use crate::film::{likeness, statistics};
+use crate::frame::encode_png;
+use crate::pixels::resize::stretch;
+use crate::pixels::to_rgb::to_rgb;
 use crate::watch::{Watch, step};
 use rayon::prelude::*;
 use std::path::PathBuf;
@@ -19,6 +22,37 @@ pub struct ClipSource {
     pub frames: u32,
 }
 
+/// A join as it was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seam {
+    /// What the cross-fade policy is told of it.
+    pub join: Join,
+    /// Peak signal-to-noise ratio of Y′ of each pair of frames, dB, with a peak of 255; equal ones have 100.
+    pub psnr: Vec<f64>,
+}
+
+/// The two frames in the middle of a join, as PNG of that width; of a cut, the last and the first.
+///
+/// # Errors
+/// Those of reading.
+pub fn seam_pictures(
+    [left, right]: [&ClipSource; 2],
+    overlap: u32,
+    canvas: Dims,
+    rate: Rate,
+    width: u32,
+) -> Result<[Vec<u8>; 2], MediaError> {
+    let frames = overlap.max(1);
+    let middle = frames / 2;
+    let height = u64::from(width) * u64::from(canvas.height) / u64::from(canvas.width.max(1));
+    let small = Dims { width, height: u32::try_from(height).unwrap_or(u32::MAX).max(1) };
+    let picture = |clip: &ClipSource, at: u32| {
+        let frame = Footage::open(&clip.path, canvas, rate)?.frame(at)?;
+        encode_png(&stretch(&to_rgb(&frame, &clip.path)?, small, &clip.path)?)
+    };
+    Ok([picture(left, left.frames.saturating_sub(frames).saturating_add(middle))?, picture(right, middle)?])
+}
+
 /// Measures the join between every clip and the next: the last `overlap` frames of the one against the first of the other,
 /// in the film's planes (converted, and fitted `cover` to `canvas`, where a clip is not made of them). A join without an
 /// overlap is measured at the very last and the very first frame, likeness included. Only these frames are decoded, from the
@@ -33,7 +67,7 @@ pub fn measure_joins(
     canvas: Dims,
     rate: Rate,
     on: &dyn Watch,
-) -> Result<Vec<Join>, MediaError> {
+) -> Result<Vec<Seam>, MediaError> {
     if overlaps.len() != clips.len().saturating_sub(1) {
         let (clips, overlaps) = (clips.len(), overlaps.len());
         return Err(MediaError::Mismatch(format!(
@@ -60,7 +94,7 @@ fn join(
     canvas: Dims,
     rate: Rate,
     progress: &Progress<'_>,
-) -> Result<Join, MediaError> {
+) -> Result<Seam, MediaError> {
     let frames = overlap.max(1);
     for clip in [left, right] {
         if clip.frames < frames {
@@ -69,6 +103,7 @@ fn join(
         }
     }
     let mut out = Join { overlap, left: Vec::new(), right: Vec::new(), likeness: Vec::with_capacity(frames as usize) };
+    let mut psnr = Vec::with_capacity(frames as usize);
     let mut before = Footage::open(&left.path, canvas, rate)?;
     let mut after = Footage::open(&right.path, canvas, rate)?;
     for i in 0..frames {
@@ -77,8 +112,9 @@ fn join(
         out.left.push(statistics::colour(&a));
         out.right.push(statistics::colour(&b));
         out.likeness.push(likeness::ssim(&a, &b));
+        psnr.push(likeness::psnr(&a, &b));
         let done = progress.done.fetch_add(1, Ordering::Relaxed) + 1;
         step(progress.on, done, progress.total)?;
     }
-    Ok(out)
+    Ok(Seam { join: out, psnr })
 }

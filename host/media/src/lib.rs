@@ -41,7 +41,7 @@ pub use adjust::{Adjust, ColourMatch, adjust_clip, still_colours};
 pub use error::MediaError;
 pub use frame::{RgbFrame, encode_png, save_png};
 pub use guide::render_guide;
-pub use joins::{ClipSource, measure_joins};
+pub use joins::{ClipSource, Seam, measure_joins, seam_pictures};
 pub use medium::{MediaSet, Source};
 pub use paste::Paste;
 pub use pixels::lab::LabStats;

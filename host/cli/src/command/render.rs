@@ -30,6 +30,7 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
             let timeline = Timeline::deserialize(&manifest.timeline).ok();
             let mut again = args.travel.again(&manifest, args.output.as_deref())?;
             again.output.film = output_dir.join(&again.output.film);
+            again.output.seams = again.output.seams.map(|page| output_dir.join(page));
             again.output.contact_sheet = again.output.contact_sheet.map(|sheet| output_dir.join(sheet));
             let (lock, store) = place.store_to_work()?;
             let run = submit_again(manifest, again, &store, &place.artifacts()?, &registry, &generators)?.run;
@@ -45,6 +46,7 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
         (None, None) => {
             let mut request = args.travel.request(&place.config, args.output.as_deref())?;
             request.output.film = output_dir.join(&request.output.film);
+            request.output.seams = request.output.seams.map(|page| output_dir.join(page));
             request.output.contact_sheet = request.output.contact_sheet.map(|sheet| output_dir.join(sheet));
             let (prepared, fetched) =
                 place.prepare(global, &registry, &generators, request, args.travel.allow_private_addresses)?;
@@ -164,6 +166,12 @@ fn report(global: &Global, run: RunId, output: Option<&Value>, begun: Instant) -
     let mut lines = format!("run {run}: done in {}\n", duration(seconds));
     if let (Some(film), Some(frames)) = (text("film"), output.get("frames")) {
         lines.push_str(&format!("film: {film} ({frames} frames)\n"));
+    }
+    let seams = output.get("seams").and_then(Value::as_array);
+    let shown = seams.into_iter().flatten().filter(|seam| seam.get("may_show") == Some(&Value::Bool(true))).count();
+    if shown > 0 {
+        let all = seams.map_or(0, Vec::len);
+        lines.push_str(&format!("note: {shown} of {all} seams may show; --seams makes a page with them\n"));
     }
     if let Some(sheet) = text("contact_sheet") {
         lines.push_str(&format!("contact sheet: {sheet}\n"));

@@ -4,6 +4,7 @@ use super::{Done, Job, to_json};
 use crate::error::EngineError;
 use crate::limits::SHEET;
 use crate::manifest::{FilmMade, Manifest};
+use crate::seams::SeamMade;
 use crate::submit::{check_free, check_free_for_manifest, slot_artifact};
 use crate::task::{FilmOutput, slot};
 use std::path::Path;
@@ -11,7 +12,13 @@ use travel_artifacts::{Scratch, Stored};
 use travel_media::ClipInfo;
 
 /// Hands over an encoded film of `want` frames: what the run's last task leaves behind.
-pub(super) fn deliver(job: &Job<'_>, scratch: &Scratch, film: &Path, want: u32) -> Result<Done, EngineError> {
+pub(super) fn deliver(
+    job: &Job<'_>,
+    scratch: &Scratch,
+    film: &Path,
+    want: u32,
+    seams: Vec<SeamMade>,
+) -> Result<Done, EngineError> {
     let spec = &job.spec;
     let info = verified(job, film, want)?;
     let sheet = scratch.path("sheet.png");
@@ -41,6 +48,7 @@ pub(super) fn deliver(job: &Job<'_>, scratch: &Scratch, film: &Path, want: u32) 
         frames: info.frames,
         dims: info.dims,
         rate: spec.rate,
+        seams: seams.clone(),
         phases_ms: phases_ms.clone(),
     };
     let generators = &job.shop.generators;
@@ -61,6 +69,7 @@ pub(super) fn deliver(job: &Job<'_>, scratch: &Scratch, film: &Path, want: u32) 
         dims: info.dims,
         rate: spec.rate,
         seconds: spec.rate.seconds(info.frames),
+        seams,
         phases_ms,
     };
     let output = to_json(&output)?;
@@ -79,7 +88,7 @@ pub(super) fn verified(job: &Job<'_>, film: &Path, want: u32) -> Result<ClipInfo
 
 /// Puts a stored file where the user wants it. A file of other content is only replaced when the user said so; the same
 /// content is there already when an earlier attempt died between placing and finishing.
-fn place(job: &Job<'_>, stored: Stored, to: &std::path::Path) -> Result<(), EngineError> {
+pub(super) fn place(job: &Job<'_>, stored: Stored, to: &std::path::Path) -> Result<(), EngineError> {
     if to.is_file() && std::fs::read(to).is_ok_and(|bytes| travel_artifacts::Hash::of(&bytes) == stored.hash) {
         return Ok(());
     }

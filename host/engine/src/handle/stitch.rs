@@ -1,14 +1,16 @@
 //! `travel_stitch`: all clips → edit list → one encode → the film, or what another task makes the film of.
 
-use super::deliver::{deliver, verified};
+use super::deliver::{deliver, place, verified};
 use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
+use crate::seams::{self, SeamMade};
 use crate::submit::slot_artifact;
 use crate::task::{JoinedOutput, StitchInput, parse, slot};
 use std::path::PathBuf;
 use travel::crossfade::Request;
 use travel::{Dims, MediumId, MediumInfo, MediumKind, Role};
 use travel_media::{ClipSource, Encode, MediaSet, Source};
+use travel_queue::NewEvent;
 
 pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.phase("measure", 0);
@@ -19,7 +21,8 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     let overlaps: Vec<u32> = clips.iter().skip(1).map(|c| c.overlap).collect();
     let sources: Vec<ClipSource> =
         clips.iter().map(|c| ClipSource { path: c.path.clone(), frames: c.frames }).collect();
-    let joins = travel_media::measure_joins(&sources, &overlaps, spec.canvas, spec.rate, control)?;
+    let seams = travel_media::measure_joins(&sources, &overlaps, spec.canvas, spec.rate, control)?;
+    let joins = seams.iter().map(|seam| seam.join.clone()).collect();
 
     job.control.phase("plan", 0);
     let infos = (0u32..).zip(&clips).map(|(i, clip)| MediumInfo {
@@ -32,6 +35,8 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     let request = Request { clips: infos.collect(), joins, rate: spec.rate, params: spec.params(Role::Crossfade) };
     let (plan, report) = job.plugin(Role::Crossfade)?.crossfade(&request, &job.call())?;
     tracing::debug!(task = job.claimed.name, fuel = report.fuel_used, steps = plan.steps.len(), "edit list composed");
+    let names: Vec<String> = clips.iter().map(|clip| clip.name.clone()).collect();
+    let seams = seams::report(&seams, &plan, &names, &request.starts());
     let want = u32::try_from(request.film_frames()).unwrap_or(u32::MAX);
 
     let scratch = job.shop.artifacts.task_scratch(job.claimed.task)?;
@@ -42,19 +47,49 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     // What is encoded once more loses nothing here.
     let encode = if spec.upscale.is_some() { Encode::lossless(spec.encode.ten_bit) } else { spec.encode };
     travel_media::stitch(&plan, &request, &media, spec.canvas, spec.rate, &encode, &film, control)?;
+    let mut page = None;
+    if let Some(path) = &spec.output.seams {
+        job.control.phase("seams", 0);
+        let html = seams::page(&job.claimed.run_name, &seams, &sources, spec.canvas, spec.rate)?;
+        let stored = job.shop.artifacts.put_bytes(html.as_bytes())?;
+        place(job, stored, &job.shop.output_path(path))?;
+        page = Some(slot_artifact(slot::SEAMS, stored, "text/html"));
+    }
+    let events = visible(&seams)?;
     if spec.upscale.is_none() {
-        return deliver(job, &scratch, &film, want);
+        let mut done = deliver(job, &scratch, &film, want, seams)?;
+        done.made.extend(page);
+        done.events.extend(events);
+        return Ok(done);
     }
 
     let info = verified(job, &film, want)?;
     job.control.phase("store", 0);
-    let made = vec![slot_artifact(slot::JOINED, job.shop.artifacts.put(&film)?, "video/mp4")];
-    let output = JoinedOutput { frames: info.frames, dims: info.dims, phases_ms: job.control.phases_ms() };
-    Ok(Done { output: to_json(&output)?, made, ..Done::default() })
+    let mut made = vec![slot_artifact(slot::JOINED, job.shop.artifacts.put(&film)?, "video/mp4")];
+    made.extend(page);
+    let output = JoinedOutput { frames: info.frames, dims: info.dims, seams, phases_ms: job.control.phases_ms() };
+    Ok(Done { output: to_json(&output)?, made, events, ..Done::default() })
+}
+
+/// Tells of joins that may show.
+fn visible(seams: &[SeamMade]) -> Result<Vec<NewEvent>, EngineError> {
+    let shown: Vec<&SeamMade> = seams.iter().filter(|seam| seam.may_show).collect();
+    let Some(worst) = shown.iter().min_by(|a, b| a.ssim.total_cmp(&b.ssim)) else { return Ok(Vec::new()) };
+    let [a, b] = &worst.between;
+    tracing::warn!(
+        seams = shown.len(),
+        of = seams.len(),
+        ssim = worst.ssim,
+        colour = worst.colour,
+        "seams may show, the one between {a} and {b} most; --seams makes a page with them"
+    );
+    let data = serde_json::json!({ "seams": shown.len(), "of": seams.len(), "worst": to_json(worst)? });
+    Ok(vec![NewEvent { label: "seams_may_show".to_owned(), data }])
 }
 
 /// A clip in film order.
 struct Clip {
+    name: String,
     path: PathBuf,
     dims: Dims,
     frames: u32,
@@ -66,11 +101,12 @@ fn clips(job: &Job<'_>, input: &StitchInput) -> Result<Vec<Clip>, EngineError> {
     if input.continued {
         let clip = job.spec.continued.as_ref().ok_or_else(|| missing("continued video for", "the stitch"))?;
         let path = job.shop.artifacts.verified_path(clip.hash)?;
-        clips.push(Clip { path, dims: clip.dims, frames: clip.frames, overlap: 0 });
+        clips.push(Clip { name: clip.label.clone(), path, dims: clip.dims, frames: clip.frames, overlap: 0 });
     }
     for clip in &input.clips {
         let path = job.made_by(&clip.task, slot::CLIP)?;
-        clips.push(Clip { path, dims: job.spec.canvas, frames: clip.total, overlap: clip.overlap });
+        let (name, dims) = (clip.task.clone(), job.spec.canvas);
+        clips.push(Clip { name, path, dims, frames: clip.total, overlap: clip.overlap });
     }
     Ok(clips)
 }

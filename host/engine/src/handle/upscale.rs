@@ -43,7 +43,7 @@ pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
     let made = made?;
     job.control.leave_place();
     if made.encoded {
-        return deliver(job, &scratch, &made.clip, joined.frames);
+        return deliver(job, &scratch, &made.clip, joined.frames, joined.seams);
     }
 
     job.control.phase("verify", u64::from(joined.frames));
@@ -57,5 +57,5 @@ pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.phase("encode", u64::from(work.frames));
     let (frames, control) = (work.frames, job.control.as_ref());
     travel_media::encode_film(&made.clip, frames, work.dims, work.rate, &spec.encode, &film, control)?;
-    deliver(job, &scratch, &film, frames)
+    deliver(job, &scratch, &film, frames, joined.seams)
 }

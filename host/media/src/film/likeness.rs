@@ -35,6 +35,17 @@ impl Sums {
     }
 }
 
+/// The peak signal-to-noise ratio of Y′ of two 8-bit frames of one size, dB, with a peak of 255; at most 100.
+pub(crate) fn psnr(left: &Video, right: &Video) -> f64 {
+    let width = left.width() as usize;
+    let squares = |(left, right): (&[u8], &[u8])| -> u64 {
+        left.iter().zip(right).map(|(l, r)| u64::from(l.abs_diff(*r)) * u64::from(l.abs_diff(*r))).sum()
+    };
+    let sum: u64 = rows(left, 0, width).zip(rows(right, 0, width)).map(squares).sum();
+    let error = sum as f64 / f64::from(left.width().max(1)) / f64::from(left.height().max(1));
+    if error == 0.0 { 100.0 } else { (10.0 * (255.0 * 255.0 / error).log10()).min(100.0) }
+}
+
 /// Of two 8-bit frames of one size, 16 pixels a side or more; −1…1.
 pub(crate) fn ssim(left: &Video, right: &Video) -> f32 {
     let width = left.width() as usize;

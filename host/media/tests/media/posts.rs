@@ -104,14 +104,16 @@ fn joins_are_measured_in_the_normalised_planes() {
     write(&b, RATE, (0..10).map(|i| if i < 4 { natural(DIMS) } else { other.clone() }));
     let clips = [(a, 20), (b, 10)].map(|(path, frames)| ClipSource { path, frames });
     let joins = measure_joins(&clips, &[6], DIMS, RATE, &Unwatched).unwrap();
-    let join = &joins[0];
+    let psnr = &joins[0].psnr;
+    assert!(psnr.len() == 6 && psnr[0] > 40.0 && (3.0..25.0).contains(&psnr[5]), "{psnr:?}");
+    let join = &joins[0].join;
     assert_eq!((join.overlap, join.left.len(), join.right.len(), join.likeness.len()), (6, 6, 6, 6));
     assert!(join.likeness[0] > 0.999 && join.likeness[5] < 0.6, "{:?}", join.likeness);
     let white = join.right[5];
     assert!((white.mean[0] - 1.0).abs() < 1e-3 && (white.mean[1] - 0.5).abs() < 1e-3 && white.deviation[0] < 1e-3);
     assert!(join.left[0].deviation[0] > 0.02);
     let cut = measure_joins(&clips, &[0], DIMS, RATE, &Unwatched).unwrap();
-    assert_eq!((cut[0].left.len(), cut[0].right.len()), (1, 1));
+    assert_eq!((cut[0].join.left.len(), cut[0].join.right.len()), (1, 1));
     assert!(measure_joins(&clips, &[], DIMS, RATE, &Unwatched).is_err());
     assert!(measure_joins(&clips, &[11], DIMS, RATE, &Unwatched).is_err());
     numbered_clip(&clips[0].path, 0..2);
