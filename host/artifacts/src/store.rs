@@ -243,16 +243,24 @@ impl Artifacts {
         copied
     }
 
+    /// Makes a stored file young again: a clean-up must not take it before its row is there.
+    ///
+    /// # Errors
+    /// A missing file, a folder that may not be written.
+    pub fn keep_young(&self, hash: Hash) -> Result<(), ArtifactError> {
+        let path = self.root.join("cas").join(name_of(hash));
+        File::open(&path)
+            .and_then(|file| file.set_modified(std::time::SystemTime::now()))
+            .map_err(ArtifactError::io("touch", &path))
+    }
+
     /// Renames a synced file to its hash; a file that is already there and whole stays, being the same.
     fn adopt(&self, finished: &Path, hash: Hash) -> Result<(), ArtifactError> {
         let name = name_of(hash);
         let target = self.root.join("cas").join(&name);
         // A file that somebody changed is replaced, and not trusted for its name.
         if self.cas.is_file(&name) && self.is_whole(hash, &target)? {
-            // Stored anew, and so young again: a clean-up must not take it before its row is there.
-            File::open(&target)
-                .and_then(|file| file.set_modified(std::time::SystemTime::now()))
-                .map_err(ArtifactError::io("touch", &target))?;
+            self.keep_young(hash)?;
             return std::fs::remove_file(finished).map_err(ArtifactError::io("remove", finished));
         }
         let shard = target.parent().unwrap_or(&self.root);
@@ -345,6 +353,9 @@ mod tests {
         }
         store.put_bytes(b"agai").unwrap();
         assert_eq!(store.unreferenced(|hash| *hash == kept).unwrap(), [(old, 4)]);
+        store.keep_young(old).unwrap();
+        assert_eq!(store.unreferenced(|hash| *hash == kept).unwrap(), []);
+        assert!(store.keep_young(Hash::of(b"never stored")).is_err());
         store.remove(old).unwrap();
         assert!(matches!(store.path(old), Err(ArtifactError::Missing { .. })));
         assert!([kept, young, again].iter().all(|hash| store.path(*hash).is_ok()));

@@ -12,6 +12,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
+use travel_artifacts::Hash;
 use travel_generators::GeneratorError;
 use travel_queue::{Claimed, Failure, Finish, QueueError, Retry, Store, TaskState, backoff};
 
@@ -30,7 +31,7 @@ pub(crate) fn run(
         .unwrap_or_else(|panic| Err(EngineError::Crashed(words(panic.as_ref()))));
     note(claimed, &handled, shop, observer);
     let settled = match (handled, control.stopped()) {
-        (Ok(done), _) => match succeed(claimed, done, store, control, observer) {
+        (Ok(done), _) => match succeed(claimed, done, store, shop, control, observer) {
             // A result that the queue cannot take is this task's failure, and nobody else's.
             Err(e) if !e.is_retryable() && !e.is_stale() && e.is_refusal() => {
                 fail(claimed, &EngineError::Queue(e), store, shop, control, observer)
@@ -76,6 +77,7 @@ fn succeed(
     claimed: &Claimed,
     done: Done,
     store: &dyn Store,
+    shop: &Workshop,
     control: &Control,
     observer: &dyn Observer,
 ) -> Result<(), QueueError> {
@@ -88,7 +90,15 @@ fn succeed(
         run_output: done.run_output,
         ..Finish::new(claimed.task, claimed.token, done.output)
     };
-    let finished = patiently(control, || store.succeed(finish.clone()))?;
+    let finished = patiently(control, || {
+        // A queue that cannot be told for an hour is no reason to take its files for forgotten.
+        for file in &finish.artifacts {
+            if let Err(error) = shop.artifacts.keep_young(Hash::from_bytes(file.hash.0)) {
+                tracing::debug!(%error, "a file that is not written down yet cannot be kept young");
+            }
+        }
+        store.succeed(finish.clone())
+    })?;
     if finished.state == TaskState::Cancelled {
         tell_cancelled(claimed, observer);
         return Ok(());

@@ -222,7 +222,8 @@ fn doctor(global: &Global, place: &Workplace, trial: Option<Trial>) -> Result<u8
     // A command that looks makes no folder.
     let (orphans, missing) = if place.data_dir().is_dir() {
         let artifacts = place.artifacts()?;
-        let orphans = orphans(&artifacts, &references, trial == Some(Trial::Real))?;
+        // What a damaged database does not refer to may be all that is left of what it has lost.
+        let orphans = orphans(&artifacts, &references, trial == Some(Trial::Real) && findings.is_empty())?;
         let is_missing = |file: &ArtifactRef| artifacts.path(Hash::from_bytes(file.hash.0)).is_err();
         (orphans, references.into_iter().filter(is_missing).collect())
     } else {
