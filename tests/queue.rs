@@ -104,6 +104,23 @@ fn ctrl_c_stops_a_render_and_resume_goes_on() {
 }
 
 #[test]
+fn a_render_whose_run_is_paused_waits_until_it_goes_on() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    let mut host = Host::start(&desk, &quick("render", &pictures, &["-o", "trip.mp4", "--segment-frames", "60"]));
+    assert!(host.wait_for(|e| e["phase"] == "generate" && e["name"] == "segment-00"));
+    desk.json(&["runs", "pause", "trip"]);
+    assert!(host.wait_for(|e| e["event"] == "task-succeeded" && e["name"] == "segment-00"));
+    // A host that gives up would do so before it takes the next look at the queue.
+    desk.json(&["queue", "pause", "--pool", "encode"]);
+    desk.json(&["runs", "resume", "trip"]);
+    assert!(host.wait_for(|e| e["event"] == "task-succeeded" && e["name"] == "segment-01"));
+    desk.json(&["queue", "resume", "--pool", "encode"]);
+    assert_eq!(host.end(), Some(0));
+    assert_eq!(count(&desk.path("trip.mp4")), 120);
+}
+
+#[test]
 fn sigterm_lets_running_tasks_finish() {
     let desk = Desk::new();
     let pictures = desk.pictures(3);

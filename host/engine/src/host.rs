@@ -431,9 +431,17 @@ impl Host {
             Until::Stopped => Ok(false),
             Until::Idle => Ok(nothing_runs && nothing_is_due),
             Until::Run(run) => {
-                let state = self.ask(move |store| store.run(&run.into())).await?.state;
-                // A run whose tasks nobody here can take would never end.
-                Ok(state != RunState::Active || (nothing_runs && nothing_is_due))
+                let (state, held) = self
+                    .ask(move |store| {
+                        let view = store.run(&run.into())?;
+                        let held = view.paused_at.is_some()
+                            || !store.paused_pools()?.is_empty()
+                            || store.lanes()?.iter().any(|lane| lane.tenant == view.tenant && lane.is_held());
+                        Ok((view.state, held))
+                    })
+                    .await?;
+                // A run whose tasks nobody here can take would never end; one that somebody holds is waited for.
+                Ok(state != RunState::Active || (nothing_runs && nothing_is_due && !held))
             }
         }
     }

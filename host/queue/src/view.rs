@@ -242,6 +242,13 @@ pub struct LaneView {
     pub vtime: i64,
 }
 
+impl LaneView {
+    /// Whether somebody keeps it from running anything.
+    pub fn is_held(&self) -> bool {
+        self.paused || self.max_running == Some(0)
+    }
+}
+
 /// Something that a check found wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
