@@ -1,6 +1,6 @@
 //! Commands and global flags.
 
-use crate::render_args::{CONTENT_FLAGS, FILM_FLAGS, TravelArgs};
+use crate::render_args::{CONTENT_FLAGS, PLACE_FLAGS, TravelArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -120,7 +120,13 @@ pub struct RenderCommand {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Go on with a run that was stopped or failed, by number or name
-    #[arg(long, value_name = "RUN", conflicts_with_all = FILM_FLAGS, conflicts_with_all = ["output", "from_manifest"])]
+    #[arg(
+        long,
+        value_name = "RUN",
+        conflicts_with_all = CONTENT_FLAGS,
+        conflicts_with_all = PLACE_FLAGS,
+        conflicts_with_all = ["output", "from_manifest"]
+    )]
     pub resume: Option<String>,
     /// Make the film of a manifest again, which lies beside every film: FILM.manifest.json
     #[arg(long, value_name = "FILE", conflicts_with_all = CONTENT_FLAGS)]

@@ -40,7 +40,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use travel::Role;
-use travel_engine::generators::process::Recipe;
+use travel_engine::generators::process::{Recipe, duration};
 use travel_engine::generators::{CPU, Capabilities, GPU, GeneratorError, Generators};
 use travel_engine::limits::MAX_SLOTS;
 use travel_engine::sandbox::Limits;
@@ -98,12 +98,6 @@ impl Default for DownloadConfig {
     fn default() -> Self {
         Self { max_mb: 8192, time: Duration::from_secs(1800), allow_private: false }
     }
-}
-
-/// A time as people write it, such as `30m`.
-fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(from)?;
-    humantime::parse_duration(&text).map_err(|e| serde::de::Error::custom(format!("`{text}` is no time: {e}")))
 }
 
 /// `[[devices]]`

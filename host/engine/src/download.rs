@@ -210,14 +210,14 @@ pub fn fetch(url: &str, folder: &Path, rules: &Rules, on: &dyn Watch) -> Result<
     let lock = lock(&own, url, begun, rules, on)?;
     let file = own.join(name_of(&uri));
     let job = Fetch { url, agent: agent(rules), rules, part: own.join("part"), known: own.join("known.json"), file };
-    let mut pause = PAUSE;
-    for left in (0..=TRIES).rev() {
+    let (mut tries, mut pause) = (TRIES, PAUSE);
+    loop {
         match job.go_on(begun, on) {
-            Err(DownloadError::Broken { .. }) if left > 0 && begun.elapsed() < rules.time && !on.cancelled() => {
-                std::thread::sleep(pause);
-                pause = pause.saturating_mul(2);
-            }
             Ok(()) => return Ok(Fetched { file: job.file, folder: own, _lock: lock }),
+            Err(DownloadError::Broken { .. }) if tries > 0 && begun.elapsed() < rules.time && !on.cancelled() => {
+                std::thread::sleep(pause);
+                (tries, pause) = (tries - 1, pause.saturating_mul(2));
+            }
             Err(error) => {
                 if !job.part.exists() && !job.file.exists() {
                     drop(std::fs::remove_dir_all(&own));
@@ -226,7 +226,6 @@ pub fn fetch(url: &str, folder: &Path, rules: &Rules, on: &dyn Watch) -> Result<
             }
         }
     }
-    Err(DownloadError::Broken { url: url.to_owned(), reason: "it was tried often enough".to_owned() })
 }
 
 /// Waits until no other process fetches into this folder.

@@ -20,8 +20,8 @@ use tokio::sync::{mpsc, watch};
 use travel_generators::Device;
 use travel_queue::limits::{HEARTBEAT, SELF_FENCE};
 use travel_queue::{
-    Beat, BeatAnswer, ClaimRequest, Claimed, Incarnation, LeaseToken, NewWorker, QueueError, RunId, RunState, RunView,
-    Store, TaskId, TimestampMs, WorkerId,
+    Beat, BeatAnswer, ClaimRequest, Claimed, Incarnation, LaneView, LeaseToken, NewWorker, QueueError, RunId, RunState,
+    RunView, Store, TaskId, TimestampMs, WorkerId,
 };
 
 /// When a host ends by itself.
@@ -431,17 +431,12 @@ impl Host {
             Until::Stopped => Ok(false),
             Until::Idle => Ok(nothing_runs && nothing_is_due),
             Until::Run(run) => {
-                let (state, held) = self
-                    .ask(move |store| {
-                        let view = store.run(&run.into())?;
-                        let held = view.paused_at.is_some()
-                            || !store.paused_pools()?.is_empty()
-                            || store.lanes()?.iter().any(|lane| lane.tenant == view.tenant && lane.is_held());
-                        Ok((view.state, held))
-                    })
-                    .await?;
+                let view = self.ask(move |store| store.run(&run.into())).await?;
+                if view.state != RunState::Active {
+                    return Ok(true);
+                }
                 // A run whose tasks nobody here can take would never end; one that somebody holds is waited for.
-                Ok(state != RunState::Active || (nothing_runs && nothing_is_due && !held))
+                Ok(nothing_runs && nothing_is_due && !self.ask(move |store| is_held(store, &view)).await?)
             }
         }
     }
@@ -555,6 +550,20 @@ impl Hands {
             held.control.stop(Stop::Deadline);
         }
     }
+}
+
+/// Whether somebody keeps a run from going on: it is paused, or a pool that it needs, or its tenant there.
+fn is_held(store: &dyn Store, run: &RunView) -> Result<bool, QueueError> {
+    if run.paused_at.is_some() {
+        return Ok(true);
+    }
+    let closed = store.paused_pools()?;
+    let lanes = store.lanes()?;
+    let held = |pool: &str| {
+        let own = |lane: &&LaneView| lane.tenant == run.tenant && lane.pool == pool;
+        closed.iter().any(|closed| closed == pool) || lanes.iter().find(own).is_some_and(LaneView::is_held)
+    };
+    Ok(store.tasks(run.id)?.iter().any(|task| !task.state.is_final() && held(&task.pool)))
 }
 
 /// A busy database is asked again; a full disk is somebody's to mend.

@@ -22,7 +22,7 @@ use travel::wishes::Wishes;
 use travel::{Dims, Rate, Role};
 use travel_artifacts::{Artifacts, Stored};
 use travel_generators::{Capabilities, Generator, GeneratorError, Generators};
-use travel_media::{Encode, Watch};
+use travel_media::{Encode, RgbReader, Watch};
 use travel_queue::limits::{MAX_NAME_CHARS, MAX_ROWS};
 use travel_queue::{ArtifactHash, NewRun, NewTask, RunFilter, RunState, SlotArtifact, Store, Submitted, TimestampMs};
 use travel_sandbox::{CallContext, Plugin, Registry};
@@ -186,20 +186,17 @@ impl Prepared {
                 Some((path.clone(), info.dims, info.frames))
             }
         };
-        let continues = match &request.continue_from {
-            None => None,
-            Some(path) => Some(travel_media::probe(path, on)?),
-        };
         let first = continued.as_ref().map(|(_, dims, _)| *dims).or(stills.first().map(|(_, dims)| *dims));
         let able = generator.describe()?;
         check_rate(&able, request.rate)?;
         let (canvas, mut notes) = choose_canvas(&request, first, able.grid.dims_multiple)?;
-        if let Some(video) = continues.filter(|v| v.dims != canvas || v.rate.reduced() != request.rate.reduced()) {
-            let (dims, rate) = (video.dims, video.rate);
-            notes.push(format!(
-                "the continued video is {dims} at {rate} a second, and becomes {canvas} at {}; --resolution and --fps choose otherwise",
-                request.rate
-            ));
+        if let Some((path, dims, _)) = &continued {
+            let (own, rate) = (RgbReader::open(path)?.rate(), request.rate);
+            if *dims != canvas || own.reduced() != rate.reduced() {
+                notes.push(format!(
+                    "the continued video is {dims} at {own} a second, and becomes {canvas} at {rate}; --resolution and --fps choose otherwise"
+                ));
+            }
         }
         let upscale = request.upscale.as_ref().map(|wish| upscale(wish, canvas, generators)).transpose()?;
         let Wishes { prompts, negative_prompts, .. } = &request.wishes;
@@ -339,14 +336,11 @@ fn check_flags(request: &RunRequest, generators: &Generators) -> Result<(), Engi
     for FlagSettings { flag, settings } in &request.flags {
         let settings = Value::Object(settings.clone());
         if let Err(error) = generator.check_settings(&settings) {
-            let can = |other: &dyn Generator, _: &Capabilities| other.check_settings(&settings).is_ok();
-            return Err(match refuse(flag, &can) {
-                // A value that nobody takes is a wrong value.
-                EngineError::CannotHonour { able: nobody, .. } if nobody.is_empty() && knows(&able, &settings) => {
-                    error.into()
-                }
-                refusal => refusal,
-            });
+            // It has the settings, so it is their values that are wrong.
+            if knows(&able, &settings) {
+                return Err(error.into());
+            }
+            return Err(refuse(flag, &|other, _| other.check_settings(&settings).is_ok()));
         }
     }
     if let Some(model) = &request.model
@@ -502,7 +496,7 @@ pub(crate) fn check_output(output: &Output, place: impl Fn(&Path) -> Option<Path
         tried.map_err(|e| refused(e.to_string()))?;
         check_free(&file, output)?;
     }
-    place(&Manifest::beside(&output.film)).map_or(Ok(()), |file| check_free_for_manifest(&file, output))
+    place(&Manifest::beside(&output.film)).map_or(Ok(()), |file| check_free_for_manifest(&file))
 }
 
 /// Whether another run of this name is going to write the same film: it would be found out when all is rendered.
@@ -546,12 +540,12 @@ fn origin(path: &Path) -> Option<PathBuf> {
     std::path::absolute(path).ok()
 }
 
-/// Whether a manifest may be placed at a path: it takes the place of another one, for it tells of the film beside it.
-pub(crate) fn check_free_for_manifest(file: &Path, output: &Output) -> Result<(), EngineError> {
+/// Whether a manifest may be placed at a path: it takes the place of another one, for it tells of the film beside it, and of
+/// nothing else.
+pub(crate) fn check_free_for_manifest(file: &Path) -> Result<(), EngineError> {
     match Manifest::read(file) {
-        Err(foreign @ EngineError::NoManifest { .. }) if file.exists() => Err(foreign),
-        Ok(_) => Ok(()),
-        Err(_) => check_free(file, output),
+        Err(foreign) if std::fs::symlink_metadata(file).is_ok() => Err(foreign),
+        _ => Ok(()),
     }
 }
 

@@ -623,7 +623,7 @@ impl Generator for ComfyuiServers {
 
     fn generate(&self, job: &Job, on: &dyn Progress) -> Result<Generated, GeneratorError> {
         match self.render(job, on) {
-            Ok(()) => Ok(Generated { clip: job.out.clone(), frames: job.place.total, dims: job.dims, rate: job.rate }),
+            Ok(()) => Ok(Generated::of(job)),
             Err(error) => {
                 remove(&job.out);
                 Err(error)

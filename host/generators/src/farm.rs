@@ -24,7 +24,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The version that this program speaks.
-pub const FARM_PROTOCOL: &str = "travel-farm/1";
+const FARM_PROTOCOL: &str = "travel-farm/1";
 
 /// How long a farm may be away in the middle of a job.
 const AWAY: Duration = Duration::from_secs(60);
@@ -199,6 +199,7 @@ impl RenderFarm {
     /// Has the farm do a job.
     fn make(&self, work: Work<'_>, on: &dyn Progress) -> Result<(), GeneratorError> {
         let hello = self.hello_patiently(work, on)?;
+        work.check_for(&hello, &self.name)?;
         // Nothing of an earlier attempt is gone on with.
         remove(work.out());
         on.stage("upload");
@@ -434,17 +435,11 @@ impl Generator for RenderFarm {
     }
 
     fn generate(&self, job: &Job, on: &dyn Progress) -> Result<Generated, GeneratorError> {
-        if !self.hello_patiently(Work::Segment(job), on)?.renders() {
-            return Err(GeneratorError::OnlyAnUpscaler { generator: self.name.clone() });
-        }
         self.make(Work::Segment(job), on)?;
-        Ok(Generated { clip: job.out.clone(), frames: job.place.total, dims: job.dims, rate: job.rate })
+        Ok(Generated::of(job))
     }
 
     fn upscale(&self, job: &Upscale, on: &dyn Progress) -> Result<Upscaled, GeneratorError> {
-        if self.hello()?.upscales.is_none() {
-            return Err(GeneratorError::NotAnUpscaler { generator: self.name.clone() });
-        }
         self.make(Work::Film(job), on)?;
         Ok(Upscaled { clip: job.out.clone(), encoded: false })
     }

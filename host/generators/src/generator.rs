@@ -186,3 +186,10 @@ pub struct Generated {
     /// Frames a second.
     pub rate: Rate,
 }
+
+impl Generated {
+    /// A job that was done as it was asked for.
+    pub(crate) fn of(job: &Job) -> Self {
+        Self { clip: job.out.clone(), frames: job.place.total, dims: job.dims, rate: job.rate }
+    }
+}

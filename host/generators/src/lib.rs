@@ -48,7 +48,7 @@ mod work;
 pub use comfyui::{Comfyui, ComfyuiServers, Interrupt};
 pub use dissolve::Dissolve;
 pub use error::{Control, GeneratorError};
-pub use farm::{FARM_PROTOCOL, Farm, RenderFarm};
+pub use farm::{Farm, RenderFarm};
 pub use gap::{Emit, Gap};
 pub use generator::{CPU, Capabilities, Device, GPU, Generated, Generator, Job, Progress, Upscale, Upscaled};
 pub use lanczos::Lanczos;

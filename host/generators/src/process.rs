@@ -24,8 +24,7 @@ pub(crate) use check::Trial;
 pub use check::{Step, Verdict, check};
 pub use protocol::{Class, Lengths, PROTOCOL};
 pub(crate) use protocol::{Hello, Input};
-pub(crate) use recipe::duration;
-pub use recipe::{PASSED, Recipe, ResourceLimits};
+pub use recipe::{PASSED, Recipe, ResourceLimits, duration};
 pub use wan2gp::{Mode as Wan2gpMode, Wan2gp};
 pub use warm::Warm;
 
@@ -88,6 +87,7 @@ impl Process {
 
     /// Has a warm program do a job.
     fn make(&self, job: Work<'_>, on: &dyn Progress) -> Result<(), GeneratorError> {
+        job.check_for(&self.hello()?, &self.name)?;
         let device = job.device();
         let started = self.ready(device, on).inspect_err(|error| {
             if !matches!(error, GeneratorError::Cancelled { .. }) {
@@ -276,17 +276,11 @@ impl Generator for Process {
     }
 
     fn generate(&self, job: &Job, on: &dyn Progress) -> Result<Generated, GeneratorError> {
-        if !self.hello()?.renders() {
-            return Err(GeneratorError::OnlyAnUpscaler { generator: self.name.clone() });
-        }
         self.make(Work::Segment(job), on)?;
-        Ok(Generated { clip: job.out.clone(), frames: job.place.total, dims: job.dims, rate: job.rate })
+        Ok(Generated::of(job))
     }
 
     fn upscale(&self, job: &Upscale, on: &dyn Progress) -> Result<Upscaled, GeneratorError> {
-        if self.hello()?.upscales.is_none() {
-            return Err(GeneratorError::NotAnUpscaler { generator: self.name.clone() });
-        }
         self.make(Work::Film(job), on)?;
         Ok(Upscaled { clip: job.out.clone(), encoded: false })
     }

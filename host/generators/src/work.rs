@@ -1,6 +1,8 @@
 //! What a generator beyond this program is asked for.
 
+use crate::error::GeneratorError;
 use crate::generator::{Device, Job, Upscale};
+use crate::process::Hello;
 use serde_json::Value;
 use std::path::Path;
 use travel::{Dims, Rate};
@@ -67,6 +69,16 @@ impl<'a> Work<'a> {
         match self {
             Self::Segment(job) => job.device.as_ref(),
             Self::Film(job) => job.device.as_ref(),
+        }
+    }
+
+    /// Whether a generator that describes itself so does such work.
+    pub(crate) fn check_for(self, hello: &Hello, generator: &str) -> Result<(), GeneratorError> {
+        let generator = || generator.to_owned();
+        match self {
+            Self::Segment(_) if !hello.renders() => Err(GeneratorError::OnlyAnUpscaler { generator: generator() }),
+            Self::Film(_) if hello.upscales.is_none() => Err(GeneratorError::NotAnUpscaler { generator: generator() }),
+            _ => Ok(()),
         }
     }
 

@@ -57,7 +57,7 @@ pub(super) fn deliver(
     let manifest = job.shop.artifacts.put_bytes(&manifest)?;
     made.push(slot_artifact(slot::MANIFEST, manifest, "application/json"));
     let manifest_path = Manifest::beside(&film_path);
-    check_free_for_manifest(&manifest_path, &spec.output)?;
+    check_free_for_manifest(&manifest_path)?;
     job.shop.artifacts.export(manifest.hash, &manifest_path)?;
     let output = FilmOutput {
         film: film_path,

@@ -246,8 +246,11 @@ fn idle() -> Duration {
     limits::IDLE
 }
 
-/// A time as people write it, such as `30s`.
-pub(crate) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+/// Reads a time as people write it, such as `30s`.
+///
+/// # Errors
+/// A text that is none.
+pub fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
     humantime::parse_duration(&text).map_err(|e| serde::de::Error::custom(format!("`{text}` is no time: {e}")))
 }
