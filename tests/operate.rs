@@ -334,3 +334,16 @@ fn shares_and_limits_of_tenants_are_set_and_shown() {
     }
     assert!(desk.ok(&["queue", "lanes"]).contains("100 %"));
 }
+
+#[test]
+fn a_run_beyond_its_tenants_quota_is_refused_before_anything_of_it_is_stored() {
+    let desk = Desk::new();
+    desk.json(&["queue", "share", "small", "--new", "--max-runs", "0"]);
+    let pictures = desk.pictures(2);
+    let text = desk.refused(&quick("travel", &pictures, &["--tenant", "small"]), 2, "queue_quota");
+    assert!(text.contains("its quota is 0") && text.contains("queue share small --max-runs"), "{text}");
+    assert_eq!(desk.json(&["queue", "doctor"])["orphans"]["files"], 0);
+    let stored = desk.path("travel-host.data/cas");
+    assert!(!stored.exists() || std::fs::read_dir(stored).unwrap().next().is_none());
+    desk.json(&quick("travel", &pictures, &[]));
+}

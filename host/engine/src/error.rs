@@ -408,6 +408,7 @@ impl EngineError {
                 )
             }
             Self::Download(e) => e.is_refusal(),
+            Self::Queue(e) => matches!(e, QueueError::Quota { .. }),
             Self::Plugin(e) => {
                 !matches!(e, PluginError::Io { .. } | PluginError::CacheFolder { .. } | PluginError::Engine { .. })
             }

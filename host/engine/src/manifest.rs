@@ -200,6 +200,7 @@ pub fn submit_again(
     }
     check_output(&again.output, |file| file.is_absolute().then(|| file.to_owned()))?;
     check_untaken(store, &again.name, None, &again.output)?;
+    store.check_quota(&again.tenant)?;
 
     let mut task = NewTask::new("orchestrator", ORCHESTRATOR, POOL_PLAN, json!({}));
     let mut missing = Vec::new();

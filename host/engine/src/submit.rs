@@ -273,6 +273,10 @@ impl Prepared {
     pub fn submit(self, store: &dyn Store, artifacts: &Artifacts) -> Result<Submitted, EngineError> {
         let Self { request, stills, continued, canvas, upscale, able, plugins, .. } = self;
         check_untaken(store, &request.name, request.idem_key.as_deref(), &request.output)?;
+        if request.idem_key.is_none() {
+            // With a key it may be no new run. Files that are refused with their run are not stored first.
+            store.check_quota(&request.tenant)?;
+        }
         let mut task = NewTask::new("orchestrator", ORCHESTRATOR, POOL_PLAN, json!({}));
         let mut refs = Vec::new();
         for (i, (path, dims)) in stills.iter().enumerate() {

@@ -296,6 +296,10 @@ impl Store for SqliteStore {
         self.writer.call(Effect::State, move |tx| share::set_max_runs(tx, &tenant, max_runs))
     }
 
+    fn check_quota(&self, tenant: &str) -> Result<()> {
+        self.readers.read(|sql| submit::refuse_beyond_quota(sql, tenant))
+    }
+
     fn set_lane(&self, settings: LaneSettings) -> Result<()> {
         self.require(Mode::Submit, "setting a lane")?;
         parcel::name("a tenant's name", &settings.tenant)?;

@@ -125,6 +125,12 @@ pub trait Store: Send + Sync {
     /// are open stay so.
     fn set_max_runs(&self, tenant: &str, max_runs: Option<u32>) -> Result<()>;
 
+    /// Whether a tenant may have one more run open now: for who would do work before the submission finds out.
+    ///
+    /// # Errors
+    /// [`crate::QueueError::Quota`].
+    fn check_quota(&self, tenant: &str) -> Result<()>;
+
     /// Limits or pauses a tenant in one pool.
     fn set_lane(&self, settings: LaneSettings) -> Result<()>;
 

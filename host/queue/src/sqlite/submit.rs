@@ -1,6 +1,6 @@
 //! Adding runs and tasks.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use super::columns::{change, first};
@@ -55,7 +55,7 @@ pub(super) fn submit(tx: &Tx<'_>, new: &RunParcel) -> Outcome<Submitted> {
     if let Some(run) = known {
         return Ok(Submitted { run, created: false });
     }
-    refuse_beyond_quota(tx, tenant, &new.tenant)?;
+    refuse_beyond_quota(tx.sql, &new.tenant)?;
     let run: RunId = tx
         .sql
         .prepare_cached(
@@ -73,16 +73,18 @@ pub(super) fn submit(tx: &Tx<'_>, new: &RunParcel) -> Outcome<Submitted> {
 /// The run of this tenant that uses up its quota, if it is open.
 pub(super) const OPEN_RUN: &str = "SELECT 1 FROM run WHERE tenant_id = ?1 AND finished_at IS NULL LIMIT 1 OFFSET ?2";
 
-fn refuse_beyond_quota(tx: &Tx<'_>, id: i64, name: &str) -> Outcome<()> {
-    let limit =
-        first(tx.sql, "SELECT max_runs FROM tenant WHERE id = ?1", [id], |row| Ok(row.get::<_, Option<u32>>(0)?))?;
-    let Some(max_runs) = limit.flatten() else { return Ok(()) };
+/// Whether the tenant may have one more run open.
+pub(super) fn refuse_beyond_quota(sql: &Connection, tenant: &str) -> Outcome<()> {
+    let limit = first(sql, "SELECT id, max_runs FROM tenant WHERE name = ?1", [tenant], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, Option<u32>>(1)?))
+    })?;
+    let Some((id, Some(max_runs))) = limit else { return Ok(()) };
     let is_used_up = match max_runs.checked_sub(1) {
         None => true,
-        Some(before) => first(tx.sql, OPEN_RUN, params![id, before], |_| Ok(()))?.is_some(),
+        Some(before) => first(sql, OPEN_RUN, params![id, before], |_| Ok(()))?.is_some(),
     };
     if is_used_up {
-        return Err(QueueError::Quota { tenant: name.to_owned(), max_runs }.into());
+        return Err(QueueError::Quota { tenant: tenant.to_owned(), max_runs }.into());
     }
     Ok(())
 }

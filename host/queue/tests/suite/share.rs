@@ -253,6 +253,8 @@ pub(crate) fn a_tenant_has_no_more_open_runs_than_its_quota(database: &dyn Datab
     submit("studio", None).unwrap();
     let refused = submit("studio", None).unwrap_err();
     assert_eq!((refused.code(), refused.is_retryable()), ("queue_quota", false));
+    assert_eq!(bench.store.check_quota("studio").unwrap_err().code(), "queue_quota");
+    bench.store.check_quota("nobody yet").unwrap();
     assert_eq!(submit("studio", Some("once")).unwrap().run, first, "what is there already is no new run");
     submit("another", None).unwrap();
     bench.done(&bench.claim().unwrap());
