@@ -43,12 +43,15 @@ pub struct ColourMatch {
     pub strength: f32,
     /// Length of the clip, frames.
     pub frames: u32,
+    /// Of these, the first that it shares with what precedes it: the way begins after them, so that both sides still agree.
+    pub overlap: u32,
 }
 
 impl ColourMatch {
     fn apply(self, frame: &mut RgbFrame, at: u32) {
         let own = LabStats::of(frame);
-        let t = at as f32 / self.frames.saturating_sub(1).max(1) as f32;
+        let way = self.frames.saturating_sub(1).saturating_sub(self.overlap).max(1);
+        let t = at.saturating_sub(self.overlap) as f32 / way as f32;
         let wanted = self.from.unwrap_or(own).towards(self.to, t.min(1.0));
         transfer(frame, own, own.towards(wanted, self.strength));
     }

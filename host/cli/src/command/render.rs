@@ -83,7 +83,7 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
     match view.state {
         RunState::Succeeded => {
             restore(&place, view.output.as_ref())?;
-            report(global, run, view.output.as_ref(), begun)
+            report(global, run, view.output.as_ref(), args.travel.seams.is_some(), begun)
         }
         RunState::Active if stopped => Err(Diagnostic::stopped(format!("run {run} was stopped; nothing is lost"))
             .hint(format!("go on with `travel-host render --resume {run}`"))),
@@ -156,7 +156,13 @@ fn tell_plan(prepared: &Prepared, timeline: &Timeline) {
     }
 }
 
-fn report(global: &Global, run: RunId, output: Option<&Value>, begun: Instant) -> Result<u8, Diagnostic> {
+fn report(
+    global: &Global,
+    run: RunId,
+    output: Option<&Value>,
+    has_page: bool,
+    begun: Instant,
+) -> Result<u8, Diagnostic> {
     let seconds = begun.elapsed().as_secs_f64();
     let output = output.cloned().unwrap_or_default();
     if global.json {
@@ -171,7 +177,8 @@ fn report(global: &Global, run: RunId, output: Option<&Value>, begun: Instant) -
     let shown = seams.into_iter().flatten().filter(|seam| seam.get("may_show") == Some(&Value::Bool(true))).count();
     if shown > 0 {
         let all = seams.map_or(0, Vec::len);
-        lines.push_str(&format!("note: {shown} of {all} seams may show; --seams makes a page with them\n"));
+        let see = if has_page { "see their page" } else { "--seams makes a page with them" };
+        lines.push_str(&format!("note: {shown} of {all} seams may show; {see}\n"));
     }
     if let Some(sheet) = text("contact_sheet") {
         lines.push_str(&format!("contact sheet: {sheet}\n"));

@@ -235,6 +235,7 @@ fn post(
             to: colours(last)?,
             strength: post.colour_match,
             frames,
+            overlap: segment.place.overlap,
         }),
     };
     let adjust =

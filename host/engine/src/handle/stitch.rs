@@ -81,7 +81,7 @@ fn visible(seams: &[SeamMade]) -> Result<Vec<NewEvent>, EngineError> {
         of = seams.len(),
         ssim = worst.ssim,
         colour = worst.colour,
-        "seams may show, the one between {a} and {b} most; --seams makes a page with them"
+        "seams may show, the one between {a} and {b} most"
     );
     let data = serde_json::json!({ "seams": shown.len(), "of": seams.len(), "worst": to_json(worst)? });
     Ok(vec![NewEvent { label: "seams_may_show".to_owned(), data }])

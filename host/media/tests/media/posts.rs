@@ -54,7 +54,7 @@ fn colours_are_those_of_the_pictures_between_which_the_clip_leads() {
     write(&clip, RATE, vec![drifted.clone(); 9]);
     let stats = LabStats::of;
     let run = |from, strength| {
-        let colours = Some(ColourMatch { from, to: stats(&last), strength, frames: 9 });
+        let colours = Some(ColourMatch { from, to: stats(&last), strength, frames: 9, overlap: 0 });
         adjust_clip(&clip, &out, Adjust { colours, ..Adjust::default() }, &Unwatched).unwrap().unwrap();
         read(&out)
     };
@@ -73,10 +73,16 @@ fn colours_are_those_of_the_pictures_between_which_the_clip_leads() {
     let begun = run(None, 1.0);
     near(&begun[0], stats(&drifted), 0.3);
     near(&begun[8], stats(&last), 0.5);
+    // What is shared with the clip before is as it was there.
+    let shared = Some(ColourMatch { from: None, to: stats(&last), strength: 1.0, frames: 9, overlap: 4 });
+    adjust_clip(&clip, &out, Adjust { colours: shared, ..Adjust::default() }, &Unwatched).unwrap().unwrap();
+    let shared = read(&out);
+    near(&shared[4], stats(&drifted), 0.3);
+    near(&shared[8], stats(&last), 0.5);
     let half = run(Some(stats(&first)), 0.5);
     let c = stats(&drifted).mean;
     near(&half[0], LabStats { mean: std::array::from_fn(|i| between(a[i], c[i])), ..stats(&first) }, 0.6);
-    let nothing = ColourMatch { from: None, to: stats(&last), strength: 0.0, frames: 9 };
+    let nothing = ColourMatch { from: None, to: stats(&last), strength: 0.0, frames: 9, overlap: 0 };
     let adjust = |colours| Adjust { colours: Some(colours), ..Adjust::default() };
     assert_eq!(adjust_clip(&clip, &out, adjust(nothing), &Unwatched).unwrap(), None);
     assert!(adjust_clip(&clip, &out, adjust(ColourMatch { strength: 1.5, ..nothing }), &Unwatched).is_err());
