@@ -209,10 +209,55 @@ pub enum RunsCommand {
     Cancel(OneRun),
     /// Start nothing more of a run; what runs goes on
     Pause(OneRun),
-    /// Let a paused run go on
+    /// Let a run go on: one that is paused, failed or cancelled; what had succeeded is not done again
     Resume(OneRun),
     /// Set a failed or cancelled run going again, at once; what had succeeded is not done again
     Retry(OneRun),
+    /// Render one segment of a film again, with another seed or prompt, then only what depends on it; what it was is kept
+    Redo(RedoCommand),
+    /// What each segment was rendered as; choose a former one, and only what depends on it is done again
+    Takes(TakesCommand),
+}
+
+/// `runs redo`
+#[derive(Debug, Args)]
+pub struct RedoCommand {
+    #[command(flatten)]
+    pub run: OneRun,
+    /// Which segment, counted from 0
+    #[arg(long, value_name = "N")]
+    pub segment: u32,
+    /// For the generator's randomness
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+    /// What to show, in words
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// What to avoid, in words
+    #[arg(long, value_name = "TEXT")]
+    pub negative_prompt: Option<String>,
+    /// Settings of the generator over those that it had, a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub generator_settings: Option<String>,
+    /// Wait until the film is there; where no host works on the queue, be it until then
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// `runs takes`
+#[derive(Debug, Args)]
+pub struct TakesCommand {
+    #[command(flatten)]
+    pub run: OneRun,
+    /// Only this segment, counted from 0
+    #[arg(long, value_name = "N")]
+    pub segment: Option<u32>,
+    /// Make this take of the segment the one that the film has, counted from 1
+    #[arg(long, value_name = "TAKE", requires = "segment")]
+    pub choose: Option<usize>,
+    /// With --choose: wait until the film is there; where no host works on the queue, be it until then
+    #[arg(long, requires = "choose")]
+    pub wait: bool,
 }
 
 /// `queue`

@@ -5,6 +5,7 @@ mod names;
 mod plan;
 mod plugins;
 mod queue;
+mod redo;
 mod render;
 mod run;
 mod runs;

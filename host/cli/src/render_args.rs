@@ -197,6 +197,9 @@ pub struct TravelArgs {
     /// Put the frames that a guide gave back over those that the generator returned, which few models return as they were
     #[arg(long, help_heading = "After generation")]
     pub paste_known: bool,
+    /// Render every segment, also those that were rendered before from the same images, words, seed and settings
+    #[arg(long, help_heading = "After generation")]
+    pub fresh: bool,
     /// Make the film so many times as wide and high, after its clips are joined; 0 or 1 leaves it as it is
     #[arg(
         long,
@@ -241,7 +244,7 @@ pub const PLACE_FLAGS: [&str; 8] =
     ["name", "output_dir", "overwrite", "contact_sheet", "seams", "keep_guides", "debug", "tenant"];
 
 /// All others, which say what the film is: a manifest says so instead.
-pub const CONTENT_FLAGS: [&str; 44] = [
+pub const CONTENT_FLAGS: [&str; 45] = [
     "images",
     "input_images",
     "continue_from_video",
@@ -279,6 +282,7 @@ pub const CONTENT_FLAGS: [&str; 44] = [
     "after_first_post_generation_saturation",
     "after_first_post_generation_brightness",
     "paste_known",
+    "fresh",
     "upscale_factor",
     "upscale_model_name",
     "upscale_settings",
@@ -315,6 +319,7 @@ impl TravelArgs {
                 negative_prompts: self.negative_prompts.clone(),
                 seed: self.seed,
                 settings: settings.to_string(),
+                each: BTreeMap::new(),
             },
             generator: self.generator(config)?,
             model: self.model_name.clone(),
@@ -338,6 +343,7 @@ impl TravelArgs {
             start_at: None,
             attempt_deadline: self.attempt_deadline,
             paste_known: self.paste_known,
+            fresh: self.fresh,
             output: self.output(film)?,
         })
     }

@@ -83,7 +83,7 @@ impl Workplace {
     pub fn generators(&self) -> Generators {
         let warm = Warm::default();
         self.config.generators.iter().fold(Generators::embedded(), |all, (name, recipe)| {
-            all.with(name, recipe.generator(name, &warm)).governed(name, recipe.policy())
+            all.with(name, recipe.generator(name, &warm), format!("{recipe:?}")).governed(name, recipe.policy())
         })
     }
 
@@ -176,6 +176,15 @@ impl Workplace {
         let lock = HostLock::acquire(&self.db)?;
         let store = SqliteStore::open_for_work(&self.db, Arc::new(SystemClock))?;
         Ok((lock, store))
+    }
+
+    /// The same, unless another host has it.
+    pub fn store_to_work_if_free(&self) -> Result<Option<(HostLock, SqliteStore)>, Diagnostic> {
+        match HostLock::acquire(&self.db) {
+            Err(QueueError::Locked { .. }) => Ok(None),
+            Err(other) => Err(other.into()),
+            Ok(lock) => Ok(Some((lock, SqliteStore::open_for_work(&self.db, Arc::new(SystemClock))?))),
+        }
     }
 
     /// What handlers share.

@@ -5,7 +5,7 @@
 //! chain is bounds how often a task can change.
 
 use crate::error::EngineError;
-use crate::spec::RunSpec;
+use crate::spec::{Renderers, RunSpec};
 use crate::task::{SEGMENT, SegmentInput, UPSCALE, parse};
 use crate::workshop::Workshop;
 use serde::{Deserialize, Serialize};
@@ -67,12 +67,12 @@ pub(crate) fn on_rungs<'a>(settings: Value, rungs: impl Iterator<Item = &'a Rung
 
 /// Who renders a claimed segment, or makes a film larger; nobody for other tasks, and for those that cannot be read.
 pub(crate) fn generator_of(claimed: &Claimed) -> Option<String> {
-    if claimed.kind == UPSCALE {
-        return Some(claimed.spec.get("upscale")?.get("generator")?.as_str()?.to_owned());
+    let of_run = || serde_json::from_str::<Renderers>(&claimed.spec).ok();
+    match claimed.kind.as_str() {
+        SEGMENT => Course::of(claimed).ok()?.generator.or_else(|| Some(of_run()?.generator)),
+        UPSCALE => Some(of_run()?.upscale?.generator),
+        _ => None,
     }
-    let by_run = || Some(claimed.spec.get("generator")?.as_str()?.to_owned());
-    let course = (claimed.kind == SEGMENT).then(|| Course::of(claimed).ok()).flatten()?;
-    course.generator.or_else(by_run)
 }
 
 /// How a task that failed with this error is tried again in another way; nothing when it is not.

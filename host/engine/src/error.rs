@@ -2,12 +2,12 @@
 
 use crate::download::DownloadError;
 use std::path::PathBuf;
-use travel::wishes::ListLength;
+use travel::wishes::LegsError;
 use travel::{Dims, InvalidPlan, Rate};
 use travel_artifacts::ArtifactError;
 use travel_generators::{Flaw, GeneratorError};
 use travel_media::MediaError;
-use travel_queue::QueueError;
+use travel_queue::{QueueError, RunId};
 use travel_sandbox::PluginError;
 
 /// Why a run was refused, or a task failed.
@@ -31,7 +31,7 @@ pub enum EngineError {
     Queue(#[from] QueueError),
     /// A per-leg list of another length.
     #[error(transparent)]
-    List(#[from] ListLength),
+    List(#[from] LegsError),
     /// Too few images.
     #[error("{given} image{} given, but a film needs {needed}", if *given == 1 { " is" } else { "s are" })]
     TooFewImages {
@@ -136,6 +136,26 @@ pub enum EngineError {
         /// All of them.
         what: String,
     },
+    /// A run has no such segment, or is not laid out yet.
+    #[error("run {run} has no segment {segment}{}", match of { 0 => " yet: it is not laid out".to_owned(), n => format!(": it has {n}, counted from 0") })]
+    NoSegment {
+        /// Which run.
+        run: RunId,
+        /// Which segment.
+        segment: u32,
+        /// How many it has.
+        of: usize,
+    },
+    /// A segment has no such take.
+    #[error("segment {segment} has no take {take}: it has {takes}, counted from 1")]
+    NoTake {
+        /// Which segment.
+        segment: u32,
+        /// Which take.
+        take: usize,
+        /// How many it has.
+        takes: usize,
+    },
     /// A flag asks for what the generator cannot do.
     #[error("generator {generator} cannot honour {flag}{}", if able.is_empty() { "; none here can".to_owned() }
         else { format!("; those here that can: {}", able.join(", ")) })]
@@ -237,6 +257,8 @@ impl EngineError {
             Self::Download(e) => e.code(),
             Self::NoManifest { .. } => "no_manifest",
             Self::InputsMissing { .. } => "inputs_missing",
+            Self::NoSegment { .. } => "no_segment",
+            Self::NoTake { .. } => "no_take",
             Self::CannotHonour { .. } => "cannot_honour",
             Self::UnknownModel { .. } => "unknown_model",
             Self::BadClip { flaw: Flaw::Wrong { .. }, .. } => "wrong_clip",
@@ -279,6 +301,7 @@ impl EngineError {
             Self::Download(DownloadError::TooSlow { .. }) => "try again, or raise time in [download]".to_owned(),
             Self::Download(DownloadError::Broken { .. }) => "try again: it goes on where it was cut off".to_owned(),
             Self::NoManifest { .. } => "manifests lie beside their films, as FILM.manifest.json; what else has such a name is in the way of one".to_owned(),
+            Self::NoSegment { .. } | Self::NoTake { .. } => "`travel-host runs takes RUN` lists segments and takes".to_owned(),
             Self::InputsMissing { .. } => "put them back where they came from, or use the queue that the film was made in".to_owned(),
             Self::Download(DownloadError::Status { .. } | DownloadError::Kind { .. } | DownloadError::Address { .. }) => {
                 "give the address of a video, as https://example.org/shot.mp4".to_owned()
@@ -422,6 +445,8 @@ impl EngineError {
             | Self::UpscaleFactor { .. }
             | Self::NoManifest { .. }
             | Self::InputsMissing { .. }
+            | Self::NoSegment { .. }
+            | Self::NoTake { .. }
             | Self::CannotHonour { .. }
             | Self::UnknownModel { .. }
             | Self::NotAFile(_)

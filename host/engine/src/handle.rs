@@ -34,6 +34,7 @@ pub(crate) struct Done {
     pub(crate) emitted: Vec<NewTask>,
     pub(crate) events: Vec<NewEvent>,
     pub(crate) run_output: Option<Value>,
+    pub(crate) memo: Option<Hash>,
 }
 
 /// A claimed task in its handler's hands.
@@ -92,11 +93,16 @@ impl Job<'_> {
 
     /// A file that a parent made.
     pub(crate) fn made_by(&self, task: &str, slot: &str) -> Result<PathBuf, EngineError> {
+        Ok(self.shop.artifacts.path(self.hash_by(task, slot)?)?)
+    }
+
+    /// Its hash.
+    pub(crate) fn hash_by(&self, task: &str, slot: &str) -> Result<Hash, EngineError> {
         let parent = self.claimed.parents.iter().find(|p| p.name == task);
         let file = parent.and_then(|p| p.artifacts.iter().find(|a| a.slot == slot));
         let file =
             file.ok_or_else(|| EngineError::Stored(format!("task `{task}` left no file in its slot `{slot}`")))?;
-        Ok(self.shop.artifacts.path(Hash::from_bytes(file.hash.0))?)
+        Ok(Hash::from_bytes(file.hash.0))
     }
 
     /// Whether the generator is given tasks at present.

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use travel::{Dims, Rate};
+use travel::wishes::{LegWish, Wishes};
+use travel::{Dims, Leg, Rate};
 use travel_artifacts::{Artifacts, Hash, Stored};
 use travel_generators::{GeneratorError, Generators};
 use travel_queue::{NewRun, NewTask, RunId, Store, Submitted, TaskState};
@@ -100,7 +101,7 @@ impl Manifest {
         store: &dyn Store,
         generators: &Generators,
     ) -> Result<Self, EngineError> {
-        let (mut timeline, mut segments) = (Value::Null, Vec::new());
+        let (mut timeline, mut segments, mut legs) = (Value::Null, Vec::new(), BTreeMap::new());
         for task in store.tasks(run)? {
             let of_run = [ORCHESTRATOR, SEGMENT].contains(&task.kind.as_str());
             if !of_run || task.state != TaskState::Succeeded {
@@ -113,6 +114,7 @@ impl Manifest {
                 continue;
             }
             let input: SegmentInput = parse("segment", &detail.input).map_err(EngineError::Stored)?;
+            legs.insert(input.segment.place.index, input.segment.leg.clone());
             let made: SegmentOutput = parse("segment's output", &output).map_err(EngineError::Stored)?;
             let clip = detail.made.iter().find(|file| file.slot == slot::CLIP);
             segments.push(SegmentMade {
@@ -132,7 +134,7 @@ impl Manifest {
             run,
             film,
             generator: GeneratorMade { name: spec.generator.clone(), version, notice },
-            spec: spec.clone(),
+            spec: RunSpec { wishes: as_made(&spec.wishes, &legs, spec.continued.is_some()), ..spec.clone() },
             timeline,
             segments,
         })
@@ -161,6 +163,21 @@ impl Manifest {
     pub fn beside(film: &Path) -> PathBuf {
         film.with_extension("manifest.json")
     }
+}
+
+/// The wishes of which these legs come: those that were done again have what they were done with.
+fn as_made(wishes: &Wishes, legs: &BTreeMap<u32, Leg>, continued: bool) -> Wishes {
+    let mut wishes = wishes.clone();
+    let count = u32::try_from(legs.len()).unwrap_or(u32::MAX);
+    // An orchestrator may have as many segments as it likes; who makes other ones of legs makes them again.
+    let Ok((asked, _)) = wishes.legs(count, continued) else { return wishes };
+    for ((index, made), asked) in legs.iter().zip(&asked) {
+        let changed = LegWish::between(asked, made);
+        if changed != LegWish::default() {
+            wishes.each.insert(*index, changed.over(wishes.each.get(index)));
+        }
+    }
+    wishes
 }
 
 /// Where a film of a manifest is to go, and what it is called.

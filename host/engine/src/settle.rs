@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use travel_artifacts::Hash;
 use travel_generators::GeneratorError;
-use travel_queue::{Claimed, Failure, Finish, QueueError, Retry, Store, TaskState, backoff};
+use travel_queue::{ArtifactHash, Claimed, Failure, Finish, QueueError, Retry, Store, TaskState, backoff};
 
 /// Runs a task and settles it. An error means that the queue could not be told: the task is still this worker's, and
 /// the next start takes it up again.
@@ -88,6 +88,7 @@ fn succeed(
         emitted: done.emitted,
         events: done.events,
         run_output: done.run_output,
+        memo: done.memo.map(|memo| ArtifactHash(*memo.as_bytes())),
         ..Finish::new(claimed.task, claimed.token, done.output)
     };
     let finished = patiently(control, || {

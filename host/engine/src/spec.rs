@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use travel::wishes::Wishes;
 use travel::{Dims, Grid, Rate, Role};
 use travel_artifacts::Hash;
-use travel_generators::{Generator, GeneratorError};
+use travel_generators::{Capabilities, Generator, GeneratorError};
 use travel_media::Encode;
 
 /// The version of [`RunSpec`] that this program writes and reads.
@@ -61,6 +61,28 @@ pub struct RunSpec {
     /// Whether the frames that a guide gave are put back over those that its generator returned.
     #[serde(default)]
     pub paste_known: bool,
+    /// Whether segments are rendered also when they were rendered before from the same.
+    #[serde(default)]
+    pub fresh: bool,
+}
+
+/// What is read of a specification first, of whatever version it is.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// Who renders, of a stored specification: what is asked of every attempt, and needs no more of it.
+#[derive(Deserialize)]
+pub(crate) struct Renderers {
+    pub(crate) generator: String,
+    pub(crate) upscale: Option<Upscaler>,
+}
+
+/// Who makes a film larger.
+#[derive(Deserialize)]
+pub(crate) struct Upscaler {
+    pub(crate) generator: String,
 }
 
 /// An input image.
@@ -126,6 +148,9 @@ pub struct Able {
     pub grid: Grid,
     /// The pool whose slots it competes for.
     pub pool: String,
+    /// Of its program.
+    #[serde(default)]
+    pub version: String,
 }
 
 impl Able {
@@ -134,7 +159,13 @@ impl Able {
     /// # Errors
     /// A generator that cannot be asked.
     pub fn of(generator: &dyn Generator) -> Result<Self, GeneratorError> {
-        generator.describe().map(|able| Self { grid: able.grid, pool: able.pool })
+        generator.describe().map(Self::from)
+    }
+}
+
+impl From<Capabilities> for Able {
+    fn from(able: Capabilities) -> Self {
+        Self { grid: able.grid, pool: able.pool, version: able.version }
     }
 }
 
@@ -182,12 +213,13 @@ impl RunSpec {
     ///
     /// # Errors
     /// A version that this program does not know, or a record of another shape.
-    pub fn parse(value: &Value) -> Result<Self, String> {
-        let version = value.get("version").and_then(Value::as_u64);
-        if version != Some(u64::from(SPEC_VERSION)) {
-            return Err(format!("the run has specification version {version:?}; this program reads {SPEC_VERSION}"));
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let unreadable = |e| format!("the run's specification cannot be read: {e}");
+        let Version { version } = serde_json::from_str(text).map_err(unreadable)?;
+        if version != SPEC_VERSION {
+            return Err(format!("the run has specification version {version}; this program reads {SPEC_VERSION}"));
         }
-        Self::deserialize(value).map_err(|e| format!("the run's specification cannot be read: {e}"))
+        serde_json::from_str(text).map_err(unreadable)
     }
 
     /// The parameters of a role; `{}` when none were given.

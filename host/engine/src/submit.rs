@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use travel::wishes::Wishes;
 use travel::{Dims, Rate, Role};
-use travel_artifacts::{Artifacts, Stored};
+use travel_artifacts::{Artifacts, Hash, Stored};
 use travel_generators::{Capabilities, Generator, GeneratorError, Generators};
 use travel_media::{Encode, RgbReader, Watch};
 use travel_queue::limits::{MAX_NAME_CHARS, MAX_ROWS};
@@ -72,6 +72,8 @@ pub struct RunRequest {
     pub attempt_deadline: Option<Duration>,
     /// Whether the frames that a guide gave are put back over those that its generator returned.
     pub paste_known: bool,
+    /// Whether segments are rendered also when they were rendered before from the same.
+    pub fresh: bool,
 }
 
 /// What one flag asks a generator's settings for.
@@ -230,7 +232,7 @@ impl Prepared {
         rehearsal::crossfade(&plugins.crossfade, &plan, crossfade, &context)?;
         notes.append(&mut plan.notes);
         plan.notes = notes;
-        let able = Able { grid: able.grid, pool: able.pool };
+        let able = able.into();
         Ok(Self { request, stills, continued, canvas, upscale, able, plugins, plan })
     }
 
@@ -317,6 +319,7 @@ impl Prepared {
             output: request.output,
             attempt_deadline_s: request.attempt_deadline.map(|d| d.as_secs().max(1)),
             paste_known: request.paste_known,
+            fresh: request.fresh,
         };
         let spec = serde_json::to_value(&spec).map_err(|e| EngineError::Stored(e.to_string()))?;
         let new = NewRun::new(request.tenant, request.name, spec);
@@ -537,6 +540,13 @@ pub(crate) fn check_free(file: &Path, output: &Output) -> Result<(), EngineError
         Ok(_) if !output.overwrite => Err(EngineError::OutputExists(file.to_owned())),
         _ => Ok(()),
     }
+}
+
+/// Whether a path holds a file that is none of these stored ones.
+pub(crate) fn sees_other_file(path: &Path, own: &[SlotArtifact]) -> bool {
+    let Ok(bytes) = std::fs::read(path) else { return path.symlink_metadata().is_ok() };
+    let hash = ArtifactHash(*Hash::of(&bytes).as_bytes());
+    !own.iter().any(|file| file.hash == hash)
 }
 
 /// A path that means the same for every process.

@@ -150,6 +150,9 @@ pub struct SegmentOutput {
     /// Who rendered it, and why, where that was not as the run says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub course: Option<Course>,
+    /// The task that rendered it, where this one found that it was rendered before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<travel_queue::TaskId>,
     /// Milliseconds of each phase.
     pub phases_ms: BTreeMap<String, f64>,
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub struct Generators {
     /// In the order in which they are listed; the default first.
     known: Vec<(String, Arc<dyn Generator>)>,
+    said: BTreeMap<String, String>,
     policies: BTreeMap<String, Policy>,
 }
 
@@ -29,13 +30,15 @@ impl Generators {
             (Dissolve::NAME.to_owned(), Arc::new(Dissolve)),
             (Lanczos::NAME.to_owned(), Arc::new(Lanczos)),
         ];
-        Self { known, policies: BTreeMap::new() }
+        Self { known, said: BTreeMap::new(), policies: BTreeMap::new() }
     }
 
-    /// With one more; a name that is taken is answered by the newcomer.
+    /// With one more; a name that is taken is answered by the newcomer. `said` is what the configuration says of it, in any
+    /// words: another text is another generator to whoever remembers what it rendered.
     #[must_use]
-    pub fn with(mut self, name: &str, generator: Arc<dyn Generator>) -> Self {
+    pub fn with(mut self, name: &str, generator: Arc<dyn Generator>, said: String) -> Self {
         self.known.retain(|(known, _)| known != name);
+        self.said.insert(name.to_owned(), said);
         self.known.push((name.to_owned(), generator));
         self
     }
@@ -45,6 +48,12 @@ impl Generators {
     pub fn governed(mut self, name: &str, policy: Policy) -> Self {
         self.policies.insert(name.to_owned(), policy);
         self
+    }
+
+    /// What the configuration says of the generator of this name; nothing of those embedded.
+    #[must_use]
+    pub fn said(&self, name: &str) -> &str {
+        self.said.get(name).map_or("", String::as_str)
     }
 
     /// What is wished of the generator of this name.

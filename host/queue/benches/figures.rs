@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::json;
 use travel_queue::{
-    Capacity, ClaimRequest, Claimed, Finish, Incarnation, LaneSettings, NewRun, NewTask, NewWorker, RunId, SqliteStore,
-    Store, SystemClock, WorkerId,
+    Capacity, ClaimRequest, Claimed, Finish, Incarnation, LaneChange, LaneSettings, NewRun, NewTask, NewWorker, RunId,
+    SqliteStore, Store, SystemClock, WorkerId,
 };
 
 struct Bench {
@@ -146,7 +146,8 @@ fn claims() {
         other.tasks = (0..9_000).map(|n| NewTask::new(format!("t{n}"), "k", "gpu-80g", json!({}))).collect();
         stuck.store.submit(other).unwrap();
     }
-    let lane = LaneSettings { pool: "gpu".into(), tenant: "at its limit".into(), max_running: Some(0), paused: false };
+    let lane =
+        LaneSettings { pool: "gpu".into(), tenant: "at its limit".into(), change: LaneChange::MaxRunning(Some(0)) };
     stuck.store.set_lane(lane).unwrap();
     stuck.submit("studio", 1);
     let us = claims_us(&[&empty, &full, &stuck]);

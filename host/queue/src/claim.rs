@@ -93,8 +93,9 @@ pub struct Claimed {
     pub run_name: String,
     /// The run's owner.
     pub tenant: String,
-    /// The run's specification.
-    pub spec: Value,
+    /// The run's specification: JSON, as text, because that of a long run is megabytes, and the one thread that writes must
+    /// not be held up by reading it.
+    pub spec: String,
     /// The task's name within the run.
     pub name: String,
     /// What handles it.

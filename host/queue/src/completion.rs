@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::ids::{LeaseToken, RunId, TaskId, TimestampMs};
 use crate::state::{RunState, TaskState};
 use crate::submission::{NewTask, SlotArtifact};
+use crate::take::Memo;
 
 /// A task that succeeded. All of it becomes visible at once, or nothing.
 #[derive(Debug, Clone)]
@@ -26,12 +27,15 @@ pub struct Finish {
     pub events: Vec<NewEvent>,
     /// The result of the whole run, when this task has it.
     pub run_output: Option<Value>,
+    /// What the result depends on, so that it is found again; nothing when it is not to be.
+    pub memo: Option<Memo>,
 }
 
 impl Finish {
     /// A success with nothing but an output.
     pub fn new(task: TaskId, token: LeaseToken, output: Value) -> Self {
-        Self { task, token, output, artifacts: Vec::new(), emitted: Vec::new(), events: Vec::new(), run_output: None }
+        let (artifacts, emitted, events) = (Vec::new(), Vec::new(), Vec::new());
+        Self { task, token, output, artifacts, emitted, events, run_output: None, memo: None }
     }
 }
 
@@ -169,6 +173,6 @@ pub struct Revived {
     pub run: RunId,
     /// Its state now.
     pub run_state: RunState,
-    /// Tasks that were failed, cancelled or skipped and are open again.
+    /// Tasks that were over and are open again.
     pub tasks: Vec<TaskId>,
 }

@@ -86,6 +86,30 @@ pub enum QueueError {
         /// What it needs.
         parent: TaskId,
     },
+    /// Only what is over can be given another result, and only while nothing at work depends on it.
+    #[error("task {task} is {state}: wait until it is over, or cancel it, before what it depends on is changed")]
+    StillOpen {
+        /// The task.
+        task: TaskId,
+        /// Where it stands.
+        state: TaskState,
+    },
+    /// A task that has no result cannot be given a former one.
+    #[error("task {task} is {state}: one of its takes can be chosen only while it has a result")]
+    NoResult {
+        /// The task.
+        task: TaskId,
+        /// Where it stands.
+        state: TaskState,
+    },
+    /// There is no such take.
+    #[error("task {task} has no take {token}")]
+    UnknownTake {
+        /// The task.
+        task: TaskId,
+        /// The claim that would have given it.
+        token: LeaseToken,
+    },
     /// A file system on which a database of this kind is not safe.
     #[error(
         "the queue database {} lies on a network file system ({kind}), where its locks and its log are not safe: keep it on a local disk",
@@ -319,6 +343,9 @@ impl QueueError {
             Self::Forgotten(_) => "queue_forgotten",
             Self::NotOver { .. } => "queue_not_over",
             Self::ParentFirst { .. } => "queue_parent_first",
+            Self::StillOpen { .. } => "queue_still_open",
+            Self::NoResult { .. } => "queue_no_result",
+            Self::UnknownTake { .. } => "queue_unknown_take",
             Self::NetworkDisk { .. } => "queue_network_disk",
             Self::TooManyCopies { .. } => "queue_too_many_copies",
             Self::Invalid { .. } => "queue_invalid",

@@ -32,6 +32,7 @@ pub mod sqlite;
 pub mod state;
 pub mod store;
 pub mod submission;
+pub mod take;
 pub mod view;
 
 pub use backoff::backoff;
@@ -48,5 +49,6 @@ pub use ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerI
 pub use sqlite::SqliteStore;
 pub use state::{AttemptOutcome, EventKind, OnDepFailure, RunState, TaskState};
 pub use store::{Store, Trial};
-pub use submission::{LaneSettings, NewRun, NewTask, SlotArtifact, Submitted};
+pub use submission::{LaneChange, LaneSettings, NewRun, NewTask, SlotArtifact, Submitted};
+pub use take::{Memo, Redo, Take};
 pub use view::{ArtifactRef, AttemptView, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// [`SELF_FENCE`] stops its work by itself, before anybody else may start it.
 pub const LEASE: Duration = Duration::from_secs(30);
 
+/// Delayed tasks that one claim makes ready: what it takes is bounded when many became due at once.
+pub(crate) const PROMOTED_AT_ONCE: u32 = 1_000;
+
 /// How often a worker should send one heartbeat for all that it runs.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
 

@@ -26,6 +26,7 @@ mod retry;
 mod share;
 mod stats;
 mod submit;
+mod takes;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -49,6 +50,7 @@ use crate::limits::MAX_WEIGHT;
 use crate::state::TaskState;
 use crate::store::{Store, Trial};
 use crate::submission::{LaneSettings, NewRun, Submitted};
+use crate::take::{Memo, Redo, Take};
 use crate::view::{ArtifactRef, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};
 
 /// What a store was opened for; each mode may do what the one before may.
@@ -245,6 +247,20 @@ impl Store for SqliteStore {
     fn retry_task(&self, task: TaskId) -> Result<Revived> {
         self.require(Mode::Submit, "retrying a task")?;
         self.writer.call(Effect::State, move |tx| retry::retry_task(tx, task))
+    }
+
+    fn redo(&self, task: TaskId, how: Redo) -> Result<Revived> {
+        self.require(Mode::Submit, "doing a task again")?;
+        let how = retry::prepare(how)?;
+        self.writer.call(Effect::State, move |tx| retry::redo(tx, task, &how))
+    }
+
+    fn takes(&self, task: TaskId) -> Result<Vec<Take>> {
+        self.readers.read(|sql| takes::of_task(sql, task))
+    }
+
+    fn remembered(&self, tenant: &str, memo: Memo) -> Result<Option<Take>> {
+        self.readers.read(|sql| takes::by_memo(sql, tenant, memo))
     }
 
     fn pause_run(&self, run: RunId) -> Result<Paused> {

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerId};
 use crate::state::TaskState;
 use crate::submission::{LaneSettings, NewRun, Submitted};
+use crate::take::{Memo, Redo, Take};
 use crate::view::{ArtifactRef, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};
 
 /// Whether an operation is carried out or only tried.
@@ -97,6 +98,16 @@ pub trait Store: Send + Sync {
     /// Sets one task going again that is over without a result, and what was skipped for its sake. Fails with
     /// [`crate::QueueError::NotOver`], or with [`crate::QueueError::ParentFirst`] when it would be skipped again.
     fn retry_task(&self, task: TaskId) -> Result<Revived>;
+
+    /// Gives a task that is over another result, and opens all that depends on it; what is done again does not touch the takes
+    /// that are there. Fails with [`crate::QueueError::StillOpen`] while it or something below it is at work.
+    fn redo(&self, task: TaskId, how: Redo) -> Result<Revived>;
+
+    /// What a task gave, oldest first.
+    fn takes(&self, task: TaskId) -> Result<Vec<Take>>;
+
+    /// What a task of this tenant gave, made from the same; whether its files are still there is for the caller to see.
+    fn remembered(&self, tenant: &str, memo: Memo) -> Result<Option<Take>>;
 
     /// Holds back what has not started of a run; what runs goes on.
     fn pause_run(&self, run: RunId) -> Result<Paused>;

@@ -137,8 +137,15 @@ pub struct LaneSettings {
     pub pool: String,
     /// Whose lane.
     pub tenant: String,
+    /// What becomes another; all else of the lane stays.
+    pub change: LaneChange,
+}
+
+/// One setting of a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaneChange {
     /// Tasks of the tenant that may run there at once; `None` is as many as there is room for.
-    pub max_running: Option<u32>,
-    /// A paused lane is passed over; what runs goes on.
-    pub paused: bool,
+    MaxRunning(Option<u32>),
+    /// Whether the lane is passed over; what runs goes on.
+    Paused(bool),
 }

@@ -5,7 +5,7 @@ mod suite;
 
 use std::sync::Arc;
 
-use suite::{Database, graph, leases, operate, share, submission};
+use suite::{Database, graph, leases, operate, redo, share, submission};
 use travel_queue::{Clock, HostLock, SqliteStore, Store};
 
 /// One host after another works on it; the lock goes from each to the next.
@@ -54,6 +54,10 @@ sqlite! {
         a_retried_run_does_again_what_was_not_done,
         cancelling_stops_what_waits_and_asks_what_runs,
         a_cancelled_task_may_also_fail_or_be_released;
+    redo:
+        a_task_done_again_opens_only_what_depends_on_it,
+        a_former_take_can_be_chosen,
+        a_result_is_remembered_by_what_it_was_made_from_and_for_its_tenant;
     leases:
         a_stale_answer_changes_nothing,
         a_dead_host_costs_no_attempt,

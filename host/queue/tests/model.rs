@@ -408,7 +408,9 @@ impl Walk {
     fn set_lane(&mut self, tenant: u8, gpu: bool, max_running: Option<u32>, paused: bool) {
         let (tenant, pool) = (format!("tenant{tenant}"), if gpu { "gpu" } else { "cpu" }.to_owned());
         self.reference.lanes.insert((tenant.clone(), pool.clone()), if paused { Some(0) } else { max_running });
-        self.store.set_lane(LaneSettings { tenant, pool, max_running, paused }).unwrap();
+        for change in [LaneChange::MaxRunning(max_running), LaneChange::Paused(paused)] {
+            self.store.set_lane(LaneSettings { tenant: tenant.clone(), pool: pool.clone(), change }).unwrap();
+        }
     }
 
     fn prune(&mut self) {

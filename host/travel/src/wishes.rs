@@ -2,6 +2,7 @@
 
 use crate::segment::Leg;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a user wishes of the legs, as lists of one value or of one a leg.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,22 +19,91 @@ pub struct Wishes {
     pub seed: u64,
     /// For the generator alone; a JSON object, the same for every leg.
     pub settings: String,
+    /// What single legs, by their number, have instead.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub each: BTreeMap<u32, LegWish>,
 }
 
-/// A list that fits neither one value nor one a leg.
+/// What one leg has instead of what all have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LegWish {
+    /// What to show, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// What to avoid, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative_prompt: Option<String>,
+    /// For the generator's randomness.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// For the generator alone; a JSON object, in place of that of all legs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
+}
+
+impl LegWish {
+    /// The leg with this in place of what it has.
+    #[must_use]
+    pub fn on(&self, mut leg: Leg) -> Leg {
+        let put = |to: &mut String, from: &Option<String>| from.iter().for_each(|from| to.clone_from(from));
+        put(&mut leg.prompt, &self.prompt);
+        put(&mut leg.negative_prompt, &self.negative_prompt);
+        put(&mut leg.settings, &self.settings);
+        leg.seed = self.seed.unwrap_or(leg.seed);
+        leg
+    }
+
+    /// This, and where it says nothing what was said before.
+    #[must_use]
+    pub fn over(self, before: Option<&Self>) -> Self {
+        let before = before.cloned().unwrap_or_default();
+        Self {
+            prompt: self.prompt.or(before.prompt),
+            negative_prompt: self.negative_prompt.or(before.negative_prompt),
+            seed: self.seed.or(before.seed),
+            settings: self.settings.or(before.settings),
+        }
+    }
+
+    /// What makes one leg of another, as far as this can say it.
+    #[must_use]
+    pub fn between(from: &Leg, to: &Leg) -> Self {
+        let other = |from: &String, to: &String| (from != to).then(|| to.clone());
+        Self {
+            prompt: other(&from.prompt, &to.prompt),
+            negative_prompt: other(&from.negative_prompt, &to.negative_prompt),
+            seed: (from.seed != to.seed).then_some(to.seed),
+            settings: other(&from.settings, &to.settings),
+        }
+    }
+}
+
+/// Wishes that fit no leg.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{flag} has {got} values for {legs} {unit}; give one for all{allowed}")]
-pub struct ListLength {
-    /// The flag as the user typed it.
-    pub flag: &'static str,
-    /// Values given.
-    pub got: usize,
-    /// Legs of the run, or joins.
-    pub legs: u32,
-    /// `legs` or `joins`.
-    pub unit: &'static str,
-    /// What else would have been right, as `, or 3`.
-    pub allowed: String,
+pub enum LegsError {
+    /// A list that fits neither one value nor one a leg.
+    #[error("{flag} has {got} values for {legs} {unit}; give one for all{allowed}")]
+    ListLength {
+        /// The flag as the user typed it.
+        flag: &'static str,
+        /// Values given.
+        got: usize,
+        /// Legs of the run, or joins.
+        legs: u32,
+        /// `legs` or `joins`.
+        unit: &'static str,
+        /// What else would have been right, as `, or 3`.
+        allowed: String,
+    },
+    /// Something for a leg that there is not.
+    #[error("there is no segment {leg}: the film has {legs} of them, counted from 0")]
+    NoLeg {
+        /// Its number.
+        leg: u32,
+        /// Legs of the run.
+        legs: u32,
+    },
 }
 
 impl Wishes {
@@ -42,7 +112,7 @@ impl Wishes {
     ///
     /// # Errors
     /// A list that fits neither 1 nor the number of legs (of joins, for the overlaps).
-    pub fn legs(&self, n: u32, continued: bool) -> Result<(Vec<Leg>, Vec<String>), ListLength> {
+    pub fn legs(&self, n: u32, continued: bool) -> Result<(Vec<Leg>, Vec<String>), LegsError> {
         let mut notes = Vec::new();
         let joins = if continued { n } else { n.saturating_sub(1) };
         let overlaps = &self.frame_overlap;
@@ -54,7 +124,7 @@ impl Wishes {
                     overlaps.last().copied().unwrap_or_default()
                 ));
             } else {
-                return Err(ListLength {
+                return Err(LegsError::ListLength {
                     flag: "--frame-overlap",
                     got: overlaps.len(),
                     legs: joins,
@@ -68,29 +138,31 @@ impl Wishes {
             (Some(_), [one]) => *one,
             (Some(join), many) => many.get(join as usize).copied().unwrap_or(0),
         };
+        if let Some((&leg, _)) = self.each.last_key_value().filter(|(leg, _)| **leg >= n) {
+            return Err(LegsError::NoLeg { leg, legs: n });
+        }
         let prompts = spread("--base-prompts", &self.prompts, n)?;
         let negatives = spread("--negative-prompts", &self.negative_prompts, n)?;
         let news = spread("--segment-frames", &self.segment_frames, n)?;
         let legs = (0..n)
             .zip(prompts.into_iter().zip(negatives).zip(news))
-            .map(|(i, ((prompt, negative_prompt), new))| Leg {
-                prompt,
-                negative_prompt,
-                new,
-                overlap: overlap_of(i),
-                seed: self.seed.wrapping_add(u64::from(i)),
-                settings: self.settings.clone(),
+            .map(|(i, ((prompt, negative_prompt), new))| {
+                let (overlap, seed) = (overlap_of(i), self.seed.wrapping_add(u64::from(i)));
+                let leg = Leg { prompt, negative_prompt, new, overlap, seed, settings: self.settings.clone() };
+                self.each.get(&i).map_or(leg.clone(), |wish| wish.on(leg))
             })
             .collect();
         Ok((legs, notes))
     }
 }
 
-fn spread<T: Clone>(flag: &'static str, list: &[T], n: u32) -> Result<Vec<T>, ListLength> {
+fn spread<T: Clone>(flag: &'static str, list: &[T], n: u32) -> Result<Vec<T>, LegsError> {
     match list {
         [one] => Ok(vec![one.clone(); n as usize]),
         many if u32::try_from(many.len()) == Ok(n) => Ok(many.to_vec()),
-        many => Err(ListLength { flag, got: many.len(), legs: n, unit: "legs", allowed: format!(", or {n}") }),
+        many => {
+            Err(LegsError::ListLength { flag, got: many.len(), legs: n, unit: "legs", allowed: format!(", or {n}") })
+        }
     }
 }
 
@@ -106,7 +178,22 @@ mod tests {
             negative_prompts: vec![String::new()],
             seed: 7,
             settings: "{}".into(),
+            each: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn a_single_leg_can_differ() {
+        let mut wishes = wishes(&[4], &[9]);
+        let changed = LegWish { seed: Some(99), prompt: Some("snow".into()), ..LegWish::default() };
+        wishes.each.insert(1, changed.clone());
+        let (legs, _) = wishes.legs(3, false).unwrap();
+        let told: Vec<_> = legs.iter().map(|leg| (leg.seed, leg.prompt.as_str())).collect();
+        assert_eq!(told, [(7, ""), (99, "snow"), (9, "")]);
+        let plain = Wishes { each: BTreeMap::new(), ..wishes.clone() }.legs(3, false).unwrap().0;
+        assert_eq!(LegWish::between(&plain[1], &legs[1]), changed);
+        assert_eq!(LegWish::between(&plain[2], &legs[2]), LegWish::default());
+        assert_eq!(wishes.legs(1, false).unwrap_err(), LegsError::NoLeg { leg: 1, legs: 1 });
     }
 
     fn overlaps(w: &Wishes, n: u32, continued: bool) -> Vec<u32> {

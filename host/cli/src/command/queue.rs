@@ -14,8 +14,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 use travel_engine::artifacts::{Artifacts, Hash};
 use travel_engine::queue::{
-    ArtifactRef, Clock as _, Disk, Finding, HostLock, LaneSettings, PrunePolicy, Pruned, Repair, RunState, SqliteStore,
-    Store, StoreStats, SystemClock, TimestampMs, Trial, disk,
+    ArtifactRef, Clock as _, Disk, Finding, HostLock, LaneChange, LaneSettings, PrunePolicy, Pruned, Repair, RunState,
+    SqliteStore, Store, StoreStats, SystemClock, TimestampMs, Trial, disk,
 };
 
 pub fn queue(global: &Global, command: &QueueCommand) -> Result<u8, Diagnostic> {
@@ -82,9 +82,8 @@ fn pause(global: &Global, place: &Workplace, pool: &str, tenant: Option<&str>, p
         store.set_pool_paused(pool, paused)?;
         return answer(global, &record, &format!("pool {pool} is {so}"));
     };
-    let lane = store.lanes()?.into_iter().find(|lane| lane.pool == pool && lane.tenant == tenant);
-    let max_running = lane.and_then(|lane| lane.max_running);
-    store.set_lane(LaneSettings { pool: pool.to_owned(), tenant: tenant.to_owned(), max_running, paused })?;
+    let change = LaneChange::Paused(paused);
+    store.set_lane(LaneSettings { pool: pool.to_owned(), tenant: tenant.to_owned(), change })?;
     answer(global, &record, &format!("tenant {tenant} in pool {pool} is {so}"))
 }
 
@@ -102,9 +101,8 @@ fn share(
         said.push(format!("weighs {weight}"));
     }
     if let Some((pool, AtMost(max_running))) = limit {
-        let lane = store.lanes()?.into_iter().find(|lane| lane.pool == pool && lane.tenant == tenant);
-        let paused = lane.is_some_and(|lane| lane.paused);
-        store.set_lane(LaneSettings { pool: pool.to_owned(), tenant: tenant.to_owned(), max_running, paused })?;
+        let change = LaneChange::MaxRunning(max_running);
+        store.set_lane(LaneSettings { pool: pool.to_owned(), tenant: tenant.to_owned(), change })?;
         let most = max_running.map_or_else(|| "any number of tasks".to_owned(), |n| format!("at most {n} tasks"));
         said.push(format!("runs {most} at once in pool {pool}"));
     }

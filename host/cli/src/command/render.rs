@@ -9,11 +9,14 @@ use crate::stop::{First, on_signal, runtime};
 use crate::workplace::Workplace;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use travel::Timeline;
+use travel_engine::generators::Generators;
 use travel_engine::manifest::{Manifest, submit_again};
-use travel_engine::queue::{RunFilter, RunId, RunKey, RunState, Store, TaskState};
+use travel_engine::queue::{HostLock, RunFilter, RunId, RunKey, RunState, SqliteStore, Store, TaskState};
+use travel_engine::sandbox::{Registry, Sandbox};
 use travel_engine::task::{FilmOutput, ORCHESTRATOR};
 use travel_engine::{Host, Prepared, Shutdown, Until};
 
@@ -63,30 +66,83 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
             (lock, store, run, Some(timeline))
         }
     };
-    let store: Arc<dyn Store> = Arc::new(store);
-    let others = store.runs(&RunFilter { state: Some(RunState::Active), ..RunFilter::default() }, 100)?;
-    let others = others.iter().filter(|other| other.id != run).count();
-    if others > 0 && !global.json {
-        tell(&format!("  note: {others} other unfinished runs of this queue are worked on too, by age"));
+    let ready = Ready { place: &place, sandbox, registry, generators, output_dir };
+    ready.work(global, lock, store, run, timeline, begun)
+}
+
+/// Works on a run that is in the queue until it is over.
+pub fn go_on(
+    global: &Global,
+    place: &Workplace,
+    lock: HostLock,
+    store: SqliteStore,
+    run: RunId,
+) -> Result<u8, Diagnostic> {
+    let begun = Instant::now();
+    let (sandbox, registry) = place.plugins()?;
+    let timeline = timeline_of(&store, run);
+    let (generators, output_dir) = (place.generators(), place.output_dir(None)?);
+    let ready = Ready { place, sandbox, registry, generators, output_dir };
+    ready.work(global, lock, store, run, timeline, begun)
+}
+
+/// All that a host needs but its queue.
+struct Ready<'a> {
+    place: &'a Workplace,
+    sandbox: Sandbox,
+    registry: Registry,
+    generators: Generators,
+    output_dir: PathBuf,
+}
+
+impl Ready<'_> {
+    fn work(
+        self,
+        global: &Global,
+        lock: HostLock,
+        store: SqliteStore,
+        run: RunId,
+        timeline: Option<Timeline>,
+        begun: Instant,
+    ) -> Result<u8, Diagnostic> {
+        let Self { place, sandbox, registry, generators, output_dir } = self;
+        let store: Arc<dyn Store> = Arc::new(store);
+        let others = store.runs(&RunFilter { state: Some(RunState::Active), ..RunFilter::default() }, 100)?;
+        let others = others.iter().filter(|other| other.id != run).count();
+        if others > 0 && !global.json {
+            tell(&format!("  note: {others} other unfinished runs of this queue are worked on too, by age"));
+        }
+        let shop = place.workshop(sandbox, registry, generators, output_dir)?;
+        let whole = timeline.map(|line| whole(store.as_ref(), run, &line)).transpose()?;
+        let host = Host::new(Arc::clone(&store), shop, place.places(), observer(global, whole));
+        let stopped = runtime()?.block_on(async {
+            let shutdown = on_signal(First::Now)?;
+            host.work(Until::Run(run), shutdown.clone()).await?;
+            let stopped = *shutdown.borrow() != Shutdown::No;
+            Ok::<_, Diagnostic>(stopped)
+        })?;
+        drop(lock);
+        if stopped && store.run(&run.into())?.state == RunState::Active {
+            return Err(Diagnostic::stopped(format!("run {run} was stopped; nothing is lost"))
+                .hint(format!("go on with `travel-host render --resume {run}`")));
+        }
+        ended(global, place, store.as_ref(), run, begun)
     }
-    let shop = place.workshop(sandbox, registry, generators, output_dir)?;
-    let whole = timeline.map(|line| whole(store.as_ref(), run, &line)).transpose()?;
-    let host = Host::new(Arc::clone(&store), shop, place.places(), observer(global, whole));
-    let stopped = runtime()?.block_on(async {
-        let shutdown = on_signal(First::Now)?;
-        host.work(Until::Run(run), shutdown.clone()).await?;
-        let stopped = *shutdown.borrow() != Shutdown::No;
-        Ok::<_, Diagnostic>(stopped)
-    })?;
-    drop(lock);
+}
+
+/// Tells how a run ended that somebody else has worked on.
+pub fn tell_end(global: &Global, place: &Workplace, store: &dyn Store, run: RunId) -> Result<u8, Diagnostic> {
+    ended(global, place, store, run, Instant::now())
+}
+
+fn ended(global: &Global, place: &Workplace, store: &dyn Store, run: RunId, begun: Instant) -> Result<u8, Diagnostic> {
     let view = store.run(&run.into())?;
     match view.state {
         RunState::Succeeded => {
-            restore(&place, view.output.as_ref())?;
-            report(global, run, view.output.as_ref(), args.travel.seams.is_some(), begun)
+            restore(place, view.output.as_ref())?;
+            let has_page = view.spec.pointer("/output/seams").is_some_and(|page| !page.is_null());
+            report(global, run, view.output.as_ref(), has_page, begun)
         }
-        RunState::Active if stopped => Err(Diagnostic::stopped(format!("run {run} was stopped; nothing is lost"))
-            .hint(format!("go on with `travel-host render --resume {run}`"))),
         RunState::Active => {
             Err(Diagnostic::failed("stuck", format!("run {run} has tasks that no slot of this host takes"))
                 .hint("see `travel-host tasks list`, and [slots] in the configuration"))
@@ -100,9 +156,7 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
 }
 
 /// The queue of a run that is to go on: made by no command, so that a wrong path makes no file.
-fn existing(
-    place: &Workplace,
-) -> Result<(travel_engine::queue::HostLock, travel_engine::queue::SqliteStore), Diagnostic> {
+fn existing(place: &Workplace) -> Result<(HostLock, SqliteStore), Diagnostic> {
     drop(place.store_to_read()?);
     place.store_to_work()
 }

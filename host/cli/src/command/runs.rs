@@ -9,7 +9,7 @@ use crate::stop::runtime;
 use crate::workplace::Workplace;
 use serde_json::{Value, json};
 use travel_engine::queue::{
-    Clock as _, Event, RunFilter, RunState, RunView, Seq, Store, SystemClock, TaskState, TimestampMs,
+    Clock as _, Event, RunFilter, RunId, RunState, RunView, Seq, Store, SystemClock, TaskState, TimestampMs,
 };
 
 pub fn runs(global: &Global, command: &RunsCommand) -> Result<u8, Diagnostic> {
@@ -62,7 +62,11 @@ pub fn runs(global: &Global, command: &RunsCommand) -> Result<u8, Diagnostic> {
         }
         RunsCommand::Resume(run) => {
             let store = place.store_to_change()?;
-            let done = store.resume_run(find(&store, run)?.id)?;
+            let found = find(&store, run)?;
+            if matches!(found.state, RunState::Failed | RunState::Cancelled) {
+                return retry(global, &store, found.id);
+            }
+            let done = store.resume_run(found.id)?;
             answer(
                 global,
                 &done,
@@ -74,23 +78,27 @@ pub fn runs(global: &Global, command: &RunsCommand) -> Result<u8, Diagnostic> {
         }
         RunsCommand::Retry(run) => {
             let store = place.store_to_change()?;
-            let done = store.retry_run(find(&store, run)?.id)?;
-            answer(
-                global,
-                &done,
-                &match done.tasks.len() {
-                    0 => format!(
-                        "run {} is {}: nothing of it failed, was cancelled or skipped",
-                        done.run, done.run_state
-                    ),
-                    n => format!("run {} goes on: {} open again", done.run, tasks(n)),
-                },
-            )
+            retry(global, &store, find(&store, run)?.id)
         }
+        RunsCommand::Redo(redo) => super::redo::redo(global, &place, redo),
+        RunsCommand::Takes(takes) => super::redo::takes(global, &place, takes),
     }
 }
 
-fn tasks(n: usize) -> String {
+fn retry(global: &Global, store: &dyn Store, run: RunId) -> Result<u8, Diagnostic> {
+    let done = store.retry_run(run)?;
+    answer(
+        global,
+        &done,
+        &match done.tasks.len() {
+            0 => format!("run {} is {}: nothing of it failed, was cancelled or skipped", done.run, done.run_state),
+            n => format!("run {} goes on: {} open again", done.run, tasks(n)),
+        },
+    )
+}
+
+/// A number of tasks, in words.
+pub fn tasks(n: usize) -> String {
     if n == 1 { "1 task".to_owned() } else { format!("{n} tasks") }
 }
 

@@ -5,7 +5,7 @@ use crate::error::EngineError;
 use crate::limits::SHEET;
 use crate::manifest::{FilmMade, Manifest};
 use crate::seams::SeamMade;
-use crate::submit::{check_free, check_free_for_manifest, slot_artifact};
+use crate::submit::{check_free, check_free_for_manifest, sees_other_file, slot_artifact};
 use crate::task::{FilmOutput, slot};
 use std::path::Path;
 use travel_artifacts::{Scratch, Stored};
@@ -86,13 +86,17 @@ pub(super) fn verified(job: &Job<'_>, film: &Path, want: u32) -> Result<ClipInfo
     Ok(info)
 }
 
-/// Puts a stored file where the user wants it. A file of other content is only replaced when the user said so; the same
-/// content is there already when an earlier attempt died between placing and finishing.
+/// Puts a stored file where the user wants it. A file of other content is only replaced when the user said so, or when it is
+/// what this task made before it was done again; the same content is there already when an earlier attempt died between
+/// placing and finishing.
 pub(super) fn place(job: &Job<'_>, stored: Stored, to: &std::path::Path) -> Result<(), EngineError> {
     if to.is_file() && std::fs::read(to).is_ok_and(|bytes| travel_artifacts::Hash::of(&bytes) == stored.hash) {
         return Ok(());
     }
-    check_free(to, &job.spec.output)?;
+    let own: Vec<_> = job.store.takes(job.claimed.task)?.into_iter().flat_map(|take| take.made).collect();
+    if sees_other_file(to, &own) {
+        check_free(to, &job.spec.output)?;
+    }
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder)
             .map_err(|e| EngineError::OutputFolder { folder: folder.to_owned(), reason: e.to_string() })?;

@@ -4,16 +4,19 @@ use super::{Done, Job, missing, to_json};
 use crate::course::Course;
 use crate::error::EngineError;
 use crate::guide_request::{Film, guide_request, previous_id};
-use crate::spec::References;
+use crate::memo::{Guide, Inputs, Renderer, Words};
+use crate::spec::{Post, References, RunSpec};
 use crate::submit::slot_artifact;
 use crate::task::{KnownFrames, Previous, SegmentInput, SegmentOutput, parse, slot};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use travel::guide::Request;
 use travel::{Dims, Grid, MediumKind, Role, Segment};
+use travel_artifacts::Hash;
 use travel_generators::process::LOG;
 use travel_generators::{Generator, Job as GeneratorJob, KNOWN_OFF, Wanted};
 use travel_media::{Adjust, ColourMatch, MediaSet, Paste, Source};
-use travel_queue::NewEvent;
+use travel_queue::{ArtifactHash, NewEvent, SlotArtifact};
 
 pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.phase("plan", 0);
@@ -36,9 +39,40 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         Some(able) if course.generator.is_none() => able.grid,
         _ => generator.describe()?.grid,
     };
-    let (request, media) = request_and_media(job, &input, grid)?;
+    let (request, media, hashes) = request_and_media(job, &input, grid)?;
     let (plan, report) = job.plugin(Role::Guide)?.guide(&request, &job.call())?;
     tracing::debug!(task = job.claimed.name, fuel = report.fuel_used, "guide composed");
+
+    // Another generator that stands in has no model of that name.
+    let model = if course.generator.is_none() { spec.model.clone() } else { None };
+    let (begins, leads_to) = stills_of(segment);
+    let still = |still: Option<u32>| still.and_then(|still| spec.stills.get(still as usize)).map(|still| still.hash);
+    let version = match &spec.able {
+        Some(able) if course.generator.is_none() => able.version.clone(),
+        _ => generator.describe()?.version,
+    };
+    let inputs = Inputs {
+        generator: Renderer {
+            name,
+            version,
+            said: job.shop.generators.said(name),
+            model: model.as_deref(),
+            settings: &settings,
+        },
+        canvas: spec.canvas,
+        rate: spec.rate,
+        frames: (total, segment.place.overlap),
+        leg: Words::of(&segment.leg),
+        guide: Guide::of(&plan, &hashes),
+        references: spec.references,
+        post: post_of(spec, segment),
+        stills: (still(begins), still(leads_to)),
+        paste_known: spec.paste_known || policy.paste_known,
+    };
+    let memo = inputs.hash()?;
+    if let Some(done) = recall(job, memo)? {
+        return Ok(done);
+    }
 
     let scratch = job.shop.artifacts.task_scratch(job.claimed.task)?;
     let (guide, mask) = (scratch.path("guide.mkv"), scratch.path("mask.mkv"));
@@ -46,8 +80,6 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let control = job.control.as_ref();
     travel_media::render_guide(&plan, total, spec.canvas, spec.rate, &media, &guide, Some(&mask), control)?;
 
-    // Another generator that stands in has no model of that name.
-    let model = if course.generator.is_none() { spec.model.clone() } else { None };
     let references = references(job, segment, generator.as_ref(), scratch.folder())?;
 
     job.control.await_place();
@@ -126,9 +158,34 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         guide_plan: plan,
         known,
         course,
+        reused: None,
         phases_ms,
     };
-    Ok(Done { output: to_json(&output)?, made, events, ..Done::default() })
+    Ok(Done { output: to_json(&output)?, made, events, memo: Some(memo), ..Done::default() })
+}
+
+/// The segment as it was rendered before from the same, if its files are still there.
+fn recall(job: &Job<'_>, memo: Hash) -> Result<Option<Done>, EngineError> {
+    if job.spec.fresh {
+        return Ok(None);
+    }
+    let Some(take) = job.store.remembered(&job.claimed.tenant, ArtifactHash(*memo.as_bytes()))? else {
+        return Ok(None);
+    };
+    let mut made = take.made;
+    // What was said while it was rendered is told where it was rendered.
+    made.retain(|file| [slot::CLIP, slot::GUIDE, slot::MASK].contains(&file.slot.as_str()));
+    let has = |slot: &str| made.iter().any(|file| file.slot == slot);
+    let is_whole = has(slot::CLIP) && (!job.spec.output.keep_guides || has(slot::GUIDE) && has(slot::MASK));
+    let is_there = |file: &SlotArtifact| job.shop.artifacts.verified_path(Hash::from_bytes(file.hash.0)).is_ok();
+    if !is_whole || !made.iter().all(is_there) {
+        return Ok(None);
+    }
+    let output: SegmentOutput = parse("segment's output", &take.output).map_err(EngineError::Stored)?;
+    tracing::info!(task = job.claimed.name, rendered_by = %take.task, "rendered before from the same");
+    let output = SegmentOutput { reused: Some(take.task), phases_ms: job.control.phases_ms(), ..output };
+    let told = NewEvent { label: "reused".to_owned(), data: serde_json::json!({ "rendered_by": take.task }) };
+    Ok(Some(Done { output: to_json(&output)?, made, events: vec![told], memo: Some(memo), ..Done::default() }))
 }
 
 /// The segment's first and last picture as the run wishes them for references.
@@ -169,44 +226,62 @@ fn stills_of(segment: &Segment) -> (Option<u32>, Option<u32>) {
 }
 
 /// What the guide is composed from, and where its media lie.
-fn request_and_media(job: &Job<'_>, input: &SegmentInput, grid: Grid) -> Result<(Request, MediaSet), EngineError> {
+fn request_and_media(
+    job: &Job<'_>,
+    input: &SegmentInput,
+    grid: Grid,
+) -> Result<(Request, MediaSet, BTreeMap<u32, Hash>), EngineError> {
     let spec = &job.spec;
     let stills: Vec<Dims> = spec.stills.iter().map(|s| s.dims).collect();
     let params = spec.params(Role::Guide);
     let film = Film { canvas: spec.canvas, rate: spec.rate, stills: &stills, grid, params: &params };
     let previous = previous_clip(job, &input.previous, &input.segment)?;
-    let size = previous.as_ref().map(|(_, dims, frames)| (*dims, *frames));
+    let size = previous.as_ref().map(|clip| (clip.dims, clip.frames));
     let request = guide_request(&input.segment, &film, size)?;
-    let mut media = MediaSet::new();
+    let (mut media, mut hashes) = (MediaSet::new(), BTreeMap::new());
     for medium in request.media.iter().filter(|m| m.kind == MediumKind::Still) {
         media.insert(medium.id, Source::Still(job.still(medium.id.0)?));
+        hashes.extend(spec.stills.get(medium.id.0 as usize).map(|still| (medium.id.0, still.hash)));
     }
-    if let Some((path, ..)) = previous {
-        media.insert(previous_id(stills.len()), Source::Clip(path));
+    if let Some(clip) = previous {
+        let id = previous_id(stills.len());
+        media.insert(id, Source::Clip(clip.path));
+        hashes.insert(id.0, clip.hash);
     }
-    Ok((request, media))
+    Ok((request, media, hashes))
 }
 
-/// The clip that a segment continues: its file, size and frames.
-fn previous_clip(
-    job: &Job<'_>,
-    previous: &Previous,
-    segment: &Segment,
-) -> Result<Option<(PathBuf, Dims, u32)>, EngineError> {
+/// The clip that a segment continues.
+struct PreviousClip {
+    path: PathBuf,
+    hash: Hash,
+    dims: Dims,
+    frames: u32,
+}
+
+fn previous_clip(job: &Job<'_>, previous: &Previous, segment: &Segment) -> Result<Option<PreviousClip>, EngineError> {
     match previous {
         Previous::Nothing => Ok(None),
         _ if segment.place.overlap == 0 => Ok(None),
         Previous::Continued => {
             let clip = job.spec.continued.as_ref().ok_or_else(|| missing("continued video for", &job.claimed.name))?;
-            Ok(Some((job.shop.artifacts.verified_path(clip.hash)?, clip.dims, clip.frames)))
+            let (hash, dims, frames) = (clip.hash, clip.dims, clip.frames);
+            Ok(Some(PreviousClip { path: job.shop.artifacts.verified_path(hash)?, hash, dims, frames }))
         }
         Previous::Task(task) => {
             let parent = job.claimed.parents.iter().find(|p| p.name == *task);
             let output = parent.and_then(|p| p.output.as_ref()).ok_or_else(|| missing("output of task", task))?;
-            let output: crate::task::SegmentOutput = parse("output", output).map_err(EngineError::Stored)?;
-            Ok(Some((job.made_by(task, slot::CLIP)?, output.dims, output.frames)))
+            let SegmentOutput { dims, frames, .. } = parse("output", output).map_err(EngineError::Stored)?;
+            let hash = job.hash_by(task, slot::CLIP)?;
+            Ok(Some(PreviousClip { path: job.shop.artifacts.path(hash)?, hash, dims, frames }))
         }
     }
+}
+
+/// What is changed of a segment once it is rendered.
+fn post_of(spec: &RunSpec, segment: &Segment) -> Post {
+    let follows = segment.place.index > 0 || spec.continued.is_some();
+    if follows { spec.post } else { spec.post.of_first() }
 }
 
 /// The clip to store: the generator's own, or a changed copy when changes were asked: known frames put back, and those of
@@ -219,8 +294,7 @@ fn post(
     changed: &Path,
 ) -> Result<PathBuf, EngineError> {
     let (spec, segment) = (&job.spec, &input.segment);
-    let follows = segment.place.index > 0 || spec.continued.is_some();
-    let post = if follows { spec.post } else { spec.post.of_first() };
+    let post = post_of(spec, segment);
     if post.is_nothing() && paste.is_none() {
         return Ok(clip.to_owned());
     }

@@ -71,7 +71,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
         "succeeded_once",
         "SELECT format('task %d is %s and succeeded %d times', id, state, times)
            FROM (SELECT t.id, t.state,
-                        count(a.token) FILTER (WHERE a.outcome = 'succeeded') AS times
+                        count(a.token) FILTER (WHERE a.outcome = 'succeeded') - t.redone AS times
                    FROM task t LEFT JOIN attempt a ON a.task_id = t.id GROUP BY t.id)
           WHERE times <> (state = 'succeeded')",
     ),

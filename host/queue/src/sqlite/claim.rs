@@ -12,13 +12,15 @@ use super::read_tasks::artifacts;
 use super::writer::Tx;
 use crate::claim::{BeatAnswer, ClaimRequest, Claimed, NewWorker, Parent};
 use crate::error::QueueError;
-use crate::ids::{LeaseToken, RunId, TaskId, TimestampMs, WorkerId};
-use crate::limits::{AFFINITY_SLACK_VTIME, LEASE, VTIME_PER_MS};
+use crate::ids::{LeaseToken, TaskId, TimestampMs, WorkerId};
+use crate::limits::{AFFINITY_SLACK_VTIME, LEASE, PROMOTED_AT_ONCE, VTIME_PER_MS};
 use crate::state::EventKind;
 
 // A partial index serves a query only if the query repeats the index's condition word for word,
 // so states are literals in these, never parameters.
-pub(super) const PROMOTE: &str = "UPDATE task SET state = 'ready' WHERE state = 'scheduled' AND ready_at <= ?1";
+// A bounded number at a time, so that no claim pays for all that became due while nobody asked; the next claim goes on.
+pub(super) const PROMOTE: &str = "UPDATE task SET state = 'ready' WHERE id IN (
+    SELECT id FROM task WHERE state = 'scheduled' AND ready_at <= ?1 ORDER BY ready_at LIMIT ?2)";
 pub(super) const POOL_PAUSED: &str = "SELECT 1 FROM pool WHERE name = ?1 AND paused = 1";
 pub(super) const PICK_LANE: &str = "SELECT tenant_id, vtime FROM lane
   WHERE pool = ?1 AND ready > 0 AND paused = 0 AND (max_running IS NULL OR running < max_running)
@@ -70,7 +72,7 @@ pub(super) fn retire(tx: &Tx<'_>, worker: WorkerId) -> Outcome<()> {
 
 pub(super) fn claim(tx: &Tx<'_>, request: &ClaimRequest) -> Outcome<Option<Claimed>> {
     require_active(tx, request.worker)?;
-    change(tx.sql, PROMOTE, [tx.now])?;
+    change(tx.sql, PROMOTE, params![tx.now, PROMOTED_AT_ONCE])?;
     for pool in &request.pools {
         if first(tx.sql, POOL_PAUSED, [pool], |_| Ok(()))?.is_some() {
             continue;
@@ -136,16 +138,14 @@ fn claimed(sql: &Connection, task: TaskId) -> Outcome<Claimed> {
           WHERE t.id = ?1",
         [task],
         |row| {
-            let run: RunId = row.get(1)?;
-            let spec: String = row.get(4)?;
             let input: String = row.get(9)?;
             Ok(Claimed {
                 task,
                 token: row.get(0)?,
-                run,
+                run: row.get(1)?,
                 run_name: row.get(2)?,
                 tenant: row.get(3)?,
-                spec: json(&spec, place("run_io", "spec", run.0))?,
+                spec: row.get(4)?,
                 name: row.get(5)?,
                 kind: row.get(6)?,
                 pool: row.get(7)?,

@@ -11,12 +11,14 @@ use super::ledger::{
 };
 use super::parcel::{self, TaskParcel};
 use super::submit::{add_artifacts, add_tasks, tell_added};
+use super::takes;
 use super::writer::Tx;
 use crate::completion::{Change, Failed, Failure, Finish, Finished, Retry};
 use crate::error::Result;
 use crate::ids::{LeaseToken, TaskId, TimestampMs};
 use crate::state::{AttemptOutcome, EventKind, TaskState};
 use crate::submission::SlotArtifact;
+use crate::take::Memo;
 
 /// A success that may be written down as it is.
 pub(super) struct FinishParcel {
@@ -27,6 +29,7 @@ pub(super) struct FinishParcel {
     emitted: Vec<TaskParcel>,
     events: Vec<Value>,
     run_output: Option<String>,
+    memo: Option<Memo>,
 }
 
 pub(super) fn prepare(finish: Finish) -> Result<FinishParcel> {
@@ -45,6 +48,7 @@ pub(super) fn prepare(finish: Finish) -> Result<FinishParcel> {
         emitted: parcel::tasks(finish.emitted)?,
         events,
         run_output: finish.run_output.map(|output| parcel::payload("a run's output", &output)).transpose()?,
+        memo: finish.memo,
     })
 }
 
@@ -63,6 +67,9 @@ pub(super) fn succeed(tx: &Tx<'_>, finish: &FinishParcel) -> Outcome<Finished> {
     close(tx, &held, TaskState::Succeeded, None)?;
     change(tx.sql, "UPDATE task_io SET output = ?2 WHERE task_id = ?1", params![held.task, finish.output])?;
     add_artifacts(tx, held.tenant, held.task, "made", &finish.artifacts)?;
+    if !finish.artifacts.is_empty() {
+        takes::keep(tx, &held, finish.memo, &finish.output, &finish.artifacts)?;
+    }
     for data in &finish.events {
         event(tx, held.run, Some(held.task), EventKind::Reported, data)?;
     }

@@ -83,7 +83,8 @@ pub(super) fn forget(tx: &Tx<'_>, due: &[RunId], before: TimestampMs) -> Outcome
 fn forget_tasks(tx: &Tx<'_>, run: RunId) -> Outcome<u64> {
     let used = all(
         tx.sql,
-        "SELECT DISTINCT a.tenant_id, a.hash FROM task t JOIN task_artifact a ON a.task_id = t.id WHERE t.run_id = ?1",
+        "SELECT a.tenant_id, a.hash FROM task t JOIN task_artifact a ON a.task_id = t.id WHERE t.run_id = ?1
+         UNION SELECT a.tenant_id, a.hash FROM task t JOIN take_artifact a ON a.task_id = t.id WHERE t.run_id = ?1",
         [run],
         |row| Ok((row.get::<_, i64>(0)?, row.get::<_, ArtifactHash>(1)?)),
     )?;
@@ -93,7 +94,8 @@ fn forget_tasks(tx: &Tx<'_>, run: RunId) -> Outcome<u64> {
         gone += change(
             tx.sql,
             "DELETE FROM artifact WHERE tenant_id = ?1 AND hash = ?2
-                AND NOT EXISTS (SELECT 1 FROM task_artifact t WHERE t.hash = ?2 AND t.tenant_id = ?1)",
+                AND NOT EXISTS (SELECT 1 FROM task_artifact t WHERE t.hash = ?2 AND t.tenant_id = ?1)
+                AND NOT EXISTS (SELECT 1 FROM take_artifact t WHERE t.hash = ?2 AND t.tenant_id = ?1)",
             params![tenant, hash],
         )? as u64;
     }

@@ -122,9 +122,12 @@ pub(super) fn artifact_refs(sql: &Connection, after: Option<ArtifactHash>, limit
     let after = after.map_or(Vec::new(), |hash| hash.0.to_vec());
     all(
         sql,
-        "SELECT a.hash, max(a.bytes), count(*) FROM task_artifact t
-           JOIN artifact a ON a.tenant_id = t.tenant_id AND a.hash = t.hash
-          WHERE t.hash > ?1 GROUP BY t.hash ORDER BY t.hash LIMIT ?2",
+        "WITH used AS (
+           SELECT hash, tenant_id, task_id, slot FROM task_artifact WHERE hash > ?1
+           UNION SELECT hash, tenant_id, task_id, slot FROM take_artifact WHERE hash > ?1)
+         SELECT a.hash, max(a.bytes), count(*) FROM used
+           JOIN artifact a ON a.tenant_id = used.tenant_id AND a.hash = used.hash
+          GROUP BY used.hash ORDER BY used.hash LIMIT ?2",
         params![after, limit.min(MAX_ROWS)],
         |row| Ok(ArtifactRef { hash: row.get(0)?, bytes: row.get::<_, i64>(1)?.unsigned_abs(), uses: row.get(2)? }),
     )

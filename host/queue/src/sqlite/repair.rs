@@ -69,7 +69,13 @@ pub(super) const REPAIRS: &[(&str, Mend)] = &[
             AND pending_deps <> (SELECT count(*) FROM task_dep d JOIN task p ON p.id = d.parent_id
                                   WHERE d.child_id = task.id AND p.finished_at IS NULL)"),
     ),
-    ("pending_deps", Statement("UPDATE task SET state = 'ready' WHERE state = 'blocked' AND pending_deps = 0")),
+    (
+        "pending_deps",
+        // A start that was asked for may not have come; if it has, the next claim finds it.
+        Statement("UPDATE task SET ready_at = max(ready_at, coalesce(not_before, ready_at)),
+            state = CASE WHEN not_before IS NULL THEN 'ready' ELSE 'scheduled' END
+          WHERE state = 'blocked' AND pending_deps = 0"),
+    ),
     (
         "paused_run",
         Statement("UPDATE task SET state = 'paused' WHERE state IN ('ready', 'scheduled')

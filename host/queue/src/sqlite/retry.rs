@@ -1,4 +1,5 @@
-//! Setting things going again: a whole run, or one task and what was skipped for its sake.
+//! Setting things going again: a whole run, one task and what was skipped for its sake, or a task that is to have another
+//! result and all that depends on it.
 
 use rusqlite::params;
 use serde_json::json;
@@ -6,11 +7,15 @@ use serde_json::json;
 use super::columns::{change, first, task_ids};
 use super::fault::Outcome;
 use super::ledger::{FoundRun, add_open, event, find_run, signed, task_place};
+use super::parcel;
+use super::submit::add_artifacts;
+use super::takes;
 use super::writer::Tx;
 use crate::completion::Revived;
-use crate::error::QueueError;
-use crate::ids::{RunId, TaskId};
-use crate::state::{EventKind, RunState};
+use crate::error::{QueueError, Result};
+use crate::ids::{LeaseToken, RunId, TaskId};
+use crate::state::{EventKind, RunState, TaskState};
+use crate::take::Redo;
 
 pub(super) fn retry_run(tx: &Tx<'_>, run: RunId) -> Outcome<Revived> {
     let found = find_run(tx, run)?;
@@ -67,6 +72,64 @@ pub(super) fn retry_task(tx: &Tx<'_>, task: TaskId) -> Outcome<Revived> {
     Ok(Revived { run: place.run, run_state: RunState::Active, tasks })
 }
 
+/// Gives a task that is over another result, and opens all that is below it; a task that is done again is open itself. What
+/// runs below it would not see the change, and is waited for by whoever asks.
+pub(super) fn redo(tx: &Tx<'_>, task: TaskId, how: &RedoParcel) -> Outcome<Revived> {
+    let place = task_place(tx, task)?;
+    let found = find_run(tx, place.run)?;
+    refuse_closed(tx, place.run, &found)?;
+    if !place.state.is_final() {
+        return Err(QueueError::StillOpen { task, state: place.state }.into());
+    }
+    let below = task_ids(
+        tx.sql,
+        "WITH RECURSIVE below(id) AS (
+           SELECT child_id FROM task_dep WHERE parent_id = ?1
+           UNION SELECT d.child_id FROM below JOIN task_dep d ON d.parent_id = below.id)
+         SELECT id FROM below",
+        [task],
+    )?;
+    let mut over = Vec::with_capacity(below.len() + 1);
+    for child in below {
+        match task_place(tx, child)?.state {
+            TaskState::Running => return Err(QueueError::StillOpen { task: child, state: TaskState::Running }.into()),
+            state if state.is_final() => over.push(child),
+            _ => {}
+        }
+    }
+    match how {
+        RedoParcel::Anew(input) => {
+            if let Some(parent) = given_up_parent(tx, task)? {
+                return Err(QueueError::ParentFirst { task, parent }.into());
+            }
+            change(tx.sql, "UPDATE task_io SET input = ?2 WHERE task_id = ?1", params![task, input])?;
+            over.push(task);
+        }
+        RedoParcel::Choose(token) => {
+            let take = takes::take(tx.sql, task, *token)?;
+            if !place.state.has_result() {
+                return Err(QueueError::NoResult { task, state: place.state }.into());
+            }
+            change(
+                tx.sql,
+                "UPDATE task_io SET (input, output) = (SELECT input, output FROM take WHERE task_id = ?1 AND token = ?2)
+                  WHERE task_id = ?1",
+                params![task, token],
+            )?;
+            let tenant = first(tx.sql, "SELECT tenant_id FROM task WHERE id = ?1", [task], |row| Ok(row.get(0)?))?;
+            add_artifacts(tx, tenant.unwrap_or_default(), task, "made", &take.made)?;
+            change(tx.sql, "UPDATE task SET take = ?2 WHERE id = ?1", params![task, token])?;
+        }
+    }
+    over.sort_unstable();
+    change(tx.sql, "UPDATE run SET cancel_at = NULL WHERE id = ?1", [place.run])?;
+    if !over.is_empty() {
+        revive(tx, place.run, &over)?;
+    }
+    let run_state = find_run(tx, place.run)?.state;
+    Ok(Revived { run: place.run, run_state, tasks: over })
+}
+
 fn refuse_closed(tx: &Tx<'_>, run: RunId, found: &FoundRun) -> Outcome<()> {
     if found.forgotten {
         return Err(QueueError::Forgotten(run).into());
@@ -87,13 +150,26 @@ fn given_up_parent(tx: &Tx<'_>, task: TaskId) -> Outcome<Option<TaskId>> {
     first(tx.sql, query, [task], |row| Ok(row.get(0)?))
 }
 
-/// Opens tasks that are over without a result, with all their attempts and in the way and pool in which they began, and
+/// How a task is to get another result, as it may be written down.
+pub(super) enum RedoParcel {
+    Anew(String),
+    Choose(LeaseToken),
+}
+
+pub(super) fn prepare(how: Redo) -> Result<RedoParcel> {
+    Ok(match how {
+        Redo::Anew(input) => RedoParcel::Anew(parcel::payload("a task's input", &input)?),
+        Redo::Choose(token) => RedoParcel::Choose(token),
+    })
+}
+
+/// Opens tasks that are over, with all their attempts and in the way and pool in which they began, and
 /// their run. What had not begun waits for the start that was asked for.
 fn revive(tx: &Tx<'_>, run: RunId, tasks: &[TaskId]) -> Outcome<()> {
     for task in tasks {
         change(
             tx.sql,
-            "UPDATE task SET state = 'blocked', finished_at = NULL, cancel_at = NULL, error = NULL,
+            "UPDATE task SET redone = redone + (state = 'succeeded'), state = 'blocked', finished_at = NULL, cancel_at = NULL, error = NULL,
                     failures = 0, lost = 0, progress = NULL, carry = NULL, pool = coalesce(home_pool, pool),
                     affinity = CASE WHEN home_pool IS NULL THEN affinity ELSE home_affinity END,
                     home_pool = NULL, home_affinity = NULL,

@@ -6,7 +6,7 @@ use super::columns::{all, change, first};
 use super::fault::Outcome;
 use super::submit::tenant;
 use super::writer::Tx;
-use crate::submission::LaneSettings;
+use crate::submission::{LaneChange, LaneSettings};
 use crate::view::LaneView;
 
 pub(super) fn set_weight(tx: &Tx<'_>, name: &str, weight: u32) -> Outcome<()> {
@@ -23,14 +23,22 @@ pub(super) fn set_max_runs(tx: &Tx<'_>, name: &str, max_runs: Option<u32>) -> Ou
 
 pub(super) fn set_lane(tx: &Tx<'_>, settings: &LaneSettings) -> Outcome<()> {
     let id = tenant(tx, &settings.tenant)?;
-    let is_let_go = lets_go(tx, settings, id)?;
+    let query = "SELECT max_running, paused FROM lane WHERE pool = ?1 AND tenant_id = ?2";
+    let before = first(tx.sql, query, params![settings.pool, id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (limit, paused): (Option<u32>, bool) = before.unwrap_or_default();
+    let (max_running, is_paused) = match settings.change {
+        LaneChange::MaxRunning(max_running) => (max_running, paused),
+        LaneChange::Paused(is_paused) => (limit, is_paused),
+    };
     change(
         tx.sql,
         "INSERT INTO lane(pool, tenant_id, max_running, paused) VALUES(?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET max_running = excluded.max_running, paused = excluded.paused",
-        params![settings.pool, id, settings.max_running, settings.paused],
+        params![settings.pool, id, max_running, is_paused],
     )?;
-    if is_let_go {
+    // It may have been held back by its limit also when nothing of it runs at this moment.
+    let is_raised = limit.is_some_and(|limit| max_running.is_none_or(|raised| raised > limit));
+    if !is_paused && (paused || is_raised) {
         // What it was not given while it was held is not made up for.
         change(
             tx.sql,
@@ -42,19 +50,6 @@ pub(super) fn set_lane(tx: &Tx<'_>, settings: &LaneSettings) -> Outcome<()> {
         )?;
     }
     Ok(())
-}
-
-/// Whether a lane may run more by these settings than by those that it has. It may have been held back by its limit also
-/// when nothing of it runs at this moment.
-fn lets_go(tx: &Tx<'_>, to: &LaneSettings, tenant: i64) -> Outcome<bool> {
-    let query = "SELECT max_running, paused FROM lane WHERE pool = ?1 AND tenant_id = ?2";
-    let now = first(tx.sql, query, params![to.pool, tenant], |row| {
-        Ok((row.get::<_, Option<u32>>(0)?, row.get::<_, bool>(1)?))
-    })?;
-    Ok(now.is_some_and(|(limit, paused)| {
-        let is_raised = limit.is_some_and(|limit| to.max_running.is_none_or(|raised| raised > limit));
-        !to.paused && (paused || is_raised)
-    }))
 }
 
 pub(super) fn tenants(sql: &Connection) -> Outcome<Vec<String>> {

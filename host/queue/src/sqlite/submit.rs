@@ -217,7 +217,8 @@ pub(super) fn tell_added(tx: &Tx<'_>, run: RunId, added: &Added) -> Outcome<()> 
     Ok(())
 }
 
-/// Records files, and in which slots a task uses or made them.
+/// Records files, and in which slots a task uses or made them. What a task makes when it is done again takes the place of what
+/// it made before.
 pub(super) fn add_artifacts(
     tx: &Tx<'_>,
     tenant: i64,
@@ -248,7 +249,7 @@ pub(super) fn add_artifacts(
         change(
             tx.sql,
             "INSERT INTO task_artifact(task_id, role, slot, tenant_id, hash)
-             VALUES(?1, ?2, ?3, ?4, ?5)",
+             VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET hash = excluded.hash",
             params![task, role, artifact.slot, tenant, artifact.hash],
         )?;
     }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::writer::{Effect, Writer};
-use super::{SqliteStore, check, claim, connection, recover, repair, submit};
+use super::{SqliteStore, check, claim, connection, recover, repair, submit, takes};
 use crate::clock::SystemClock;
 use crate::control::{PrunePolicy, Pruned, Repair};
 use crate::error::QueueError;
@@ -53,6 +53,7 @@ fn hot_queries_use_their_indexes() {
         (recover::LEASE_OVER, "SEARCH task USING INDEX task_lease (lease_until<?)"),
         (recover::HELD_BY_THE_DEAD, "SEARCH task USING INDEX task_worker (worker_id=?)"),
         (recover::LEFT_BEHIND, "USING INDEX task_worker"),
+        (takes::BY_MEMO, "SEARCH take USING COVERING INDEX take_memo (tenant_id=? AND memo=?)"),
         (submit::OPEN_RUN, "SEARCH run USING INDEX run_open (tenant_id=?)"),
     ] {
         let plan = plan(&sql, query);
@@ -73,7 +74,7 @@ fn literals(source: &str) -> Vec<String> {
 }
 
 /// Tables whose rows grow with the work that is done, by name and by the aliases that queries give them.
-const GROWING: [&str; 14] = [
+const GROWING: [&str; 17] = [
     "run",
     "r",
     "run_io",
@@ -88,6 +89,9 @@ const GROWING: [&str; 14] = [
     "event",
     "artifact",
     "task_artifact",
+    "take",
+    "k",
+    "take_artifact",
 ];
 
 /// What looks at everything because that is its purpose: the doctor, the clean-up, and who counts.
@@ -123,6 +127,7 @@ fn every_statement_prepares_and_none_scans_what_grows() {
         ("sqlite.rs", include_str!("../sqlite.rs")),
         ("stats.rs", include_str!("stats.rs")),
         ("submit.rs", include_str!("submit.rs")),
+        ("takes.rs", include_str!("takes.rs")),
     ] {
         let mut head = String::new();
         for literal in literals(source) {

@@ -4,6 +4,7 @@
 pub(crate) mod graph;
 pub(crate) mod leases;
 pub(crate) mod operate;
+pub(crate) mod redo;
 pub(crate) mod share;
 pub(crate) mod submission;
 

@@ -222,15 +222,18 @@ pub(crate) fn every_task_can_say_why_it_is_where_it_is(database: &dyn Database) 
     bench.store.heartbeat(bench.worker, vec![beat]).unwrap();
     assert!(says("s3").ends_with("has run it for 4s, generate 30 of 81"), "{}", says("s3"));
 
-    let lane = |max_running, paused| LaneSettings { pool: "gpu".into(), tenant: "studio".into(), max_running, paused };
-    bench.store.set_lane(lane(Some(1), false)).unwrap();
+    let set = |change| {
+        bench.store.set_lane(LaneSettings { pool: "gpu".into(), tenant: "studio".into(), change }).unwrap();
+    };
+    set(LaneChange::MaxRunning(Some(1)));
     assert_eq!(says("s4"), "tenant studio runs 1 tasks of pool gpu, and may run 1");
-    bench.store.set_lane(lane(None, true)).unwrap();
+    set(LaneChange::MaxRunning(None));
+    set(LaneChange::Paused(true));
     assert!(says("s4").starts_with("tenant studio is paused in pool gpu"), "{}", says("s4"));
     bench.store.set_pool_paused("gpu", true).unwrap();
     assert!(says("s4").starts_with("pool gpu is paused"), "{}", says("s4"));
     bench.store.set_pool_paused("gpu", false).unwrap();
-    bench.store.set_lane(lane(None, false)).unwrap();
+    set(LaneChange::Paused(false));
 
     bench.fail(&s3, Retry::After(Duration::from_secs(40)));
     assert_eq!(says("s3"), "attempt 1 of 3 failed, the next is due in 40s; it failed with: no frame for 60 s");

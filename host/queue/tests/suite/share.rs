@@ -174,21 +174,21 @@ pub(crate) fn waiting_for_a_place_is_not_charged(database: &dyn Database) {
 pub(crate) fn who_was_held_neither_saves_up_nor_owes(database: &dyn Database) {
     for limit in [LaneHold::Paused, LaneHold::Limited] {
         let bench = Bench::new(database);
-        let hold = |max_running, paused| {
-            let lane = LaneSettings { pool: "gpu".into(), tenant: "held".into(), max_running, paused };
-            bench.store.set_lane(lane).unwrap();
+        let (hold, let_go) = match limit {
+            LaneHold::Paused => (LaneChange::Paused(true), LaneChange::Paused(false)),
+            LaneHold::Limited => (LaneChange::MaxRunning(Some(0)), LaneChange::MaxRunning(None)),
         };
-        match limit {
-            LaneHold::Paused => hold(None, true),
-            LaneHold::Limited => hold(Some(0), false),
-        }
+        let set = |change| {
+            bench.store.set_lane(LaneSettings { pool: "gpu".into(), tenant: "held".into(), change }).unwrap();
+        };
+        set(hold);
         submit_for(&bench, "held", 200);
         submit_for(&bench, "busy", 400);
         serve(&bench, 60);
         submit_for(&bench, "late", 200);
         let served = serve(&bench, 40);
         assert!(served["late"].abs_diff(20) <= 1, "{served:?}");
-        hold(None, false);
+        set(let_go);
         let served = serve(&bench, 60);
         assert!(served["held"].abs_diff(20) <= 1, "{served:?}");
         bench.sound();
@@ -199,7 +199,8 @@ pub(crate) fn who_was_held_neither_saves_up_nor_owes(database: &dyn Database) {
 pub(crate) fn a_limit_that_is_lifted_is_not_made_up_for(database: &dyn Database) {
     let bench = Bench::new(database);
     let limit = |max_running| {
-        let lane = LaneSettings { pool: "gpu".into(), tenant: "slowed".into(), max_running, paused: false };
+        let change = LaneChange::MaxRunning(max_running);
+        let lane = LaneSettings { pool: "gpu".into(), tenant: "slowed".into(), change };
         bench.store.set_lane(lane).unwrap();
     };
     limit(Some(1));
@@ -225,18 +226,18 @@ enum LaneHold {
 
 pub(crate) fn a_lane_can_be_limited_and_paused(database: &dyn Database) {
     let bench = Bench::new(database);
-    let lane = |max_running, paused| LaneSettings { pool: "gpu".into(), tenant: "studio".into(), max_running, paused };
-    bench.store.set_lane(lane(Some(1), false)).unwrap();
+    let lane = |change| LaneSettings { pool: "gpu".into(), tenant: "studio".into(), change };
+    bench.store.set_lane(lane(LaneChange::MaxRunning(Some(1)))).unwrap();
     bench.submit(vec![task("a"), task("b")]);
     let a = bench.take("a");
     assert!(bench.claim().is_none());
     bench.done(&a);
-    bench.store.set_lane(lane(None, true)).unwrap();
+    bench.store.set_lane(lane(LaneChange::Paused(true))).unwrap();
     assert!(bench.claim().is_none());
-    bench.store.set_lane(lane(None, false)).unwrap();
+    bench.store.set_lane(lane(LaneChange::Paused(false))).unwrap();
     bench.take("b");
     let lanes = bench.store.lanes().unwrap();
-    assert_eq!((lanes[0].ready, lanes[0].running, lanes[0].max_running), (0, 1, None));
+    assert_eq!((lanes[0].ready, lanes[0].running, lanes[0].max_running), (0, 1, Some(1)), "a pause keeps the limit");
     assert_eq!(bench.store.set_weight("studio", 0).unwrap_err().code(), "queue_invalid");
     bench.sound();
 }

@@ -66,7 +66,7 @@ pub(crate) fn everything_handed_in_is_handed_out_again(database: &dyn Database) 
     let run = bench.submit(vec![first, task("b").after("a")]);
     let a = bench.take("a");
     assert_eq!((a.run, a.run_name.as_str(), a.tenant.as_str()), (run, "alps", "studio"));
-    assert_eq!((&a.spec, &a.input), (&json!({"images": 3}), &json!({"name": "a"})));
+    assert_eq!((a.spec.as_str(), &a.input), (r#"{"images":3}"#, &json!({"name": "a"})));
     assert_eq!(a.artifacts, [file("image_00", 1), file("image_01", 2)]);
     assert_eq!((a.attempt, a.max_attempts, a.lost, a.kind.as_str()), (1, 3, 0, "travel_segment"));
 

@@ -1,0 +1,124 @@
+//! Rendering one segment of a film again, and choosing among what it was rendered as.
+
+use crate::error::EngineError;
+use crate::submit::sees_other_file;
+use crate::task::{SEGMENT, STITCH, SegmentInput, UPSCALE, parse};
+use serde::Serialize;
+use serde_json::Value;
+use travel::Leg;
+use travel::wishes::LegWish;
+use travel_generators::Generators;
+use travel_queue::{Redo, Revived, RunView, Store, Take, TaskId, TaskState, TaskView};
+
+/// A segment of a run, and what it was rendered as.
+#[derive(Debug, Clone, Serialize)]
+pub struct SegmentTakes {
+    /// Where it stands, from 0.
+    pub segment: u32,
+    /// Its task.
+    pub task: TaskId,
+    /// Of the task.
+    pub state: TaskState,
+    /// Oldest first.
+    pub takes: Vec<Take>,
+}
+
+/// Renders a segment of a run that is over again, with what is wished instead; then all that depends on it. Nothing when it
+/// has a result and nothing about it changes.
+///
+/// # Errors
+/// [`EngineError::NoSegment`]; settings that its generator refuses; a film that somebody else has put where this one goes; a
+/// queue that refuses, because something of it is at work.
+pub fn redo(
+    store: &dyn Store,
+    generators: &Generators,
+    run: &RunView,
+    segment: u32,
+    wish: &LegWish,
+) -> Result<Option<Revived>, EngineError> {
+    let (task, mut input) = find(store, run, segment)?;
+    let leg = wish.on(input.segment.leg.clone());
+    if leg == input.segment.leg && task.state.has_result() {
+        return Ok(None);
+    }
+    let generator = run.spec.get("generator").and_then(Value::as_str).unwrap_or_default();
+    let settings =
+        serde_json::from_str(&leg.settings).map_err(|e| EngineError::Stored(format!("settings are not JSON: {e}")))?;
+    generators.by_name(generator)?.check_settings(&settings)?;
+    check_film(store, run)?;
+    input.segment.leg = leg;
+    let input = serde_json::to_value(input).map_err(|e| EngineError::Stored(e.to_string()))?;
+    Ok(Some(store.redo(task.id, Redo::Anew(input))?))
+}
+
+/// What a segment of a run is asked for at present.
+///
+/// # Errors
+/// [`EngineError::NoSegment`].
+pub fn leg(store: &dyn Store, run: &RunView, segment: u32) -> Result<Leg, EngineError> {
+    Ok(find(store, run, segment)?.1.segment.leg)
+}
+
+/// Gives a segment one of its former takes, counted from 1; all that depends on it is done again.
+///
+/// # Errors
+/// [`EngineError::NoSegment`], [`EngineError::NoTake`]; as [`redo()`].
+pub fn choose(store: &dyn Store, run: &RunView, segment: u32, take: usize) -> Result<Option<Revived>, EngineError> {
+    let (task, _) = find(store, run, segment)?;
+    let takes = store.takes(task.id)?;
+    let Some(chosen) = take.checked_sub(1).and_then(|i| takes.get(i)) else {
+        return Err(EngineError::NoTake { segment, take, takes: takes.len() });
+    };
+    if chosen.is_chosen {
+        return Ok(None);
+    }
+    check_film(store, run)?;
+    Ok(Some(store.redo(task.id, Redo::Choose(chosen.token))?))
+}
+
+/// The segments of a run in the order of the film, with their takes.
+///
+/// # Errors
+/// A queue that cannot be read.
+pub fn takes(store: &dyn Store, run: &RunView) -> Result<Vec<SegmentTakes>, EngineError> {
+    let mut segments = Vec::new();
+    for (task, input) in all(store, run)? {
+        let (segment, takes) = (input.segment.place.index, store.takes(task.id)?);
+        segments.push(SegmentTakes { segment, task: task.id, state: task.state, takes });
+    }
+    segments.sort_by_key(|segment| segment.segment);
+    Ok(segments)
+}
+
+fn all(store: &dyn Store, run: &RunView) -> Result<Vec<(TaskView, SegmentInput)>, EngineError> {
+    let tasks = store.tasks(run.id)?.into_iter().filter(|task| task.kind == SEGMENT);
+    let with_input = |task: TaskView| {
+        let input = parse("segment", &store.task(task.id)?.input).map_err(EngineError::Stored)?;
+        Ok((task, input))
+    };
+    tasks.map(with_input).collect()
+}
+
+fn find(store: &dyn Store, run: &RunView, segment: u32) -> Result<(TaskView, SegmentInput), EngineError> {
+    let segments = all(store, run)?;
+    let of = segments.len();
+    let found = segments.into_iter().find(|(_, input)| input.segment.place.index == segment);
+    found.ok_or(EngineError::NoSegment { run: run.id, segment, of })
+}
+
+/// Whether the film can be put where it belongs: what lies there is nothing, or a film of this run.
+fn check_film(store: &dyn Store, run: &RunView) -> Result<(), EngineError> {
+    let film = run.output.as_ref().and_then(|output| output.get("film")?.as_str());
+    let overwrites = run.spec.pointer("/output/overwrite") == Some(&Value::Bool(true));
+    let Some(film) = film.map(std::path::Path::new).filter(|_| !overwrites) else { return Ok(()) };
+    let tasks = store.tasks(run.id)?;
+    let makes = tasks.iter().filter(|task| [STITCH, UPSCALE].contains(&task.kind.as_str()));
+    let mut own = Vec::new();
+    for task in makes {
+        own.extend(store.takes(task.id)?.into_iter().flat_map(|take| take.made));
+    }
+    match sees_other_file(film, &own) {
+        true => Err(EngineError::OutputExists(film.to_owned())),
+        false => Ok(()),
+    }
+}

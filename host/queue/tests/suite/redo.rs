@@ -1,0 +1,103 @@
+//! Doing a task again: what is opened, what is kept, what is found again.
+
+use super::*;
+
+/// a → b → film, and c → film.
+fn diamond(bench: &Bench<'_>) -> RunId {
+    bench.submit(vec![
+        NewTask { artifacts: vec![file("still", 9)], ..task("a") },
+        task("b").after("a"),
+        task("c"),
+        task("film").after("b").after("c"),
+    ])
+}
+
+/// Makes a task with one file, remembered as `memo`.
+fn make(bench: &Bench<'_>, name: &str, byte: u8, memo: Option<u8>) -> Claimed {
+    let claimed = bench.take(name);
+    let mut finish = Finish::new(claimed.task, claimed.token, json!({"take": byte}));
+    finish.artifacts = vec![file("clip", byte)];
+    finish.memo = memo.map(|byte| ArtifactHash([byte; 32]));
+    bench.store.succeed(finish).unwrap();
+    claimed
+}
+
+fn make_all(bench: &Bench<'_>) -> RunId {
+    let run = diamond(bench);
+    for (name, byte) in [("a", 1), ("b", 3), ("c", 2), ("film", 4)] {
+        make(bench, name, byte, Some(100 + byte));
+    }
+    assert_eq!(bench.run(run).state, RunState::Succeeded);
+    run
+}
+
+pub(crate) fn a_task_done_again_opens_only_what_depends_on_it(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = make_all(&bench);
+    let [a, b, film] = ["a", "b", "film"].map(|name| bench.view(run, name).id);
+    let revived = bench.store.redo(b, Redo::Anew(json!({"seed": 2}))).unwrap();
+    assert_eq!((revived.run_state, revived.tasks), (RunState::Active, vec![b, film]));
+    assert_eq!(bench.state(run, "c"), TaskState::Succeeded);
+    assert_eq!(bench.store.redo(film, Redo::Anew(json!({}))).unwrap_err().code(), "queue_still_open");
+    bench.sound();
+
+    let again = make(&bench, "b", 5, Some(105));
+    assert_eq!(again.input, json!({"seed": 2}));
+    assert_eq!(again.parents[0].artifacts[0], file("clip", 1), "what was not done again is as it was");
+    let stitch = bench.take("film");
+    let of_b = stitch.parents.iter().find(|parent| parent.name == "b").unwrap();
+    assert_eq!((of_b.output.clone(), &of_b.artifacts[..]), (Some(json!({"take": 5})), &[file("clip", 5)][..]));
+    assert_eq!(bench.store.redo(a, Redo::Anew(json!({}))).unwrap_err().code(), "queue_still_open");
+    bench.done(&stitch);
+    assert_eq!(bench.run(run).state, RunState::Succeeded);
+    let takes = bench.store.takes(b).unwrap();
+    let told: Vec<_> =
+        takes.iter().map(|t| (t.input.clone(), t.output.clone(), t.made[0].hash.0[0], t.is_chosen)).collect();
+    assert_eq!(
+        told,
+        [(json!({"name": "b"}), json!({"take": 3}), 3, false), (json!({"seed": 2}), json!({"take": 5}), 5, true)]
+    );
+    bench.sound();
+}
+
+pub(crate) fn a_former_take_can_be_chosen(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = make_all(&bench);
+    let [b, film] = ["b", "film"].map(|name| bench.view(run, name).id);
+    bench.store.redo(b, Redo::Anew(json!({"seed": 2}))).unwrap();
+    let former = bench.store.takes(b).unwrap()[0].token;
+    assert_eq!(bench.store.redo(b, Redo::Choose(former)).unwrap_err().code(), "queue_still_open");
+    make(&bench, "b", 5, Some(105));
+    make(&bench, "film", 6, Some(106));
+
+    let revived = bench.store.redo(b, Redo::Choose(former)).unwrap();
+    assert_eq!((revived.run_state, revived.tasks), (RunState::Active, vec![film]));
+    let detail = bench.store.task(b).unwrap();
+    assert_eq!((detail.task.state, detail.input), (TaskState::Succeeded, json!({"name": "b"})));
+    assert_eq!((detail.output, detail.made), (Some(json!({"take": 3})), vec![file("clip", 3)]));
+    bench.sound();
+    // The film of before, from the same clips, is no new take.
+    make(&bench, "film", 4, Some(104));
+    let takes = bench.store.takes(film).unwrap();
+    assert_eq!(takes.iter().map(|take| take.is_chosen).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(bench.store.redo(b, Redo::Choose(LeaseToken(77))).unwrap_err().code(), "queue_unknown_take");
+    bench.sound();
+
+    let policy = PrunePolicy { finished_before: TimestampMs(i64::MAX), keep: 0, states: Vec::new(), tenant: None };
+    let refs = |bench: &Bench<'_>| bench.store.artifact_refs(None, 100).unwrap().len();
+    assert_eq!(refs(&bench), 7, "the still, and every take's file");
+    while bench.store.prune(&policy, Trial::Real).unwrap().more {}
+    assert_eq!(refs(&bench), 0);
+    bench.sound();
+}
+
+pub(crate) fn a_result_is_remembered_by_what_it_was_made_from_and_for_its_tenant(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = make_all(&bench);
+    let memo = |byte: u8| ArtifactHash([byte; 32]);
+    let found = bench.store.remembered("studio", memo(103)).unwrap().unwrap();
+    assert_eq!((found.task, found.output), (bench.view(run, "b").id, json!({"take": 3})));
+    assert_eq!(found.made, [file("clip", 3)]);
+    assert_eq!(bench.store.remembered("studio", memo(1)).unwrap(), None);
+    assert_eq!(bench.store.remembered("another", memo(103)).unwrap(), None);
+}
