@@ -92,6 +92,8 @@ pub enum Command {
     /// List plugins, or look into one
     #[command(subcommand)]
     Plugins(PluginsCommand),
+    /// Take over what a database of the Python original tells of runs that are over, once
+    Migrate(MigrateCommand),
     /// Print a completion script: `travel-host completions bash > /etc/bash_completion.d/travel-host`
     Completions {
         /// For which shell
@@ -147,6 +149,10 @@ pub struct TravelCommand {
     /// Submitting twice with the same key gives the first run back
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
+    /// As the first tool did it: be the host too, render one segment after another, tell how far it is, wait, and end with the
+    /// run's result
+    #[arg(long, alias = "legacy_travel_flow", conflicts_with_all = ["start_in", "start_at", "idempotency_key"])]
+    pub legacy_travel_flow: bool,
 }
 
 /// `plan`
@@ -165,6 +171,20 @@ pub struct RunCommand {
     /// End when nothing is left to do
     #[arg(long)]
     pub until_idle: bool,
+    /// Also serve a database of the Python original: its queued rows are made here, and answered there
+    #[arg(long, value_name = "TASKS.DB")]
+    pub legacy_db: Option<PathBuf>,
+}
+
+/// `migrate`
+#[derive(Debug, Args)]
+pub struct MigrateCommand {
+    /// The original's database, tasks.db; a copy of it is made beside it, and nothing in it is altered
+    #[arg(long, value_name = "TASKS.DB")]
+    pub from_legacy: PathBuf,
+    /// Whose its runs are
+    #[arg(long, default_value = "default", value_name = "TENANT")]
+    pub tenant: String,
 }
 
 /// Which run is meant.

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod generators;
+mod migrate;
 mod names;
 mod plan;
 mod plugins;
@@ -31,6 +32,7 @@ pub fn run(cli: Cli) -> Result<u8, Diagnostic> {
         Command::Queue(args) => queue::queue(&global, &args),
         Command::Generators(args) => generators::generators(&global, &args),
         Command::Plugins(args) => plugins::plugins(&global, &args),
+        Command::Migrate(args) => migrate::migrate(&global, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "travel-host", &mut script);

@@ -83,6 +83,12 @@ pub fn uses_color(global: &Global) -> bool {
     }
 }
 
+impl std::fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl From<EngineError> for Diagnostic {
     fn from(error: EngineError) -> Self {
         let message = error.with_causes();

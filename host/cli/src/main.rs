@@ -15,7 +15,9 @@ mod config;
 mod devices;
 mod diagnostic;
 mod format;
+mod legacy;
 mod progress;
+mod project;
 mod refused;
 mod render_args;
 mod stop;
@@ -39,6 +41,15 @@ fn main() -> ExitCode {
             // A closed pipe (`--help | head`) is no reason to fail.
             let _ = e.print();
             return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let json = cli.global.json;
+    cli = match project::expanded(cli, &args) {
+        Ok(cli) => cli,
+        Err(diagnostic) => {
+            diagnostic.print_early(json);
+            return ExitCode::from(diagnostic.exit_code());
         }
     };
     if cli.command.is_debugged() {

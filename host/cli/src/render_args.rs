@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use travel::wishes::Wishes;
+use travel::wishes::{LegWish, Wishes};
 use travel::{Dims, Rate, Role};
 use travel_engine::generators::process::Recipe;
 use travel_engine::generators::{Generators, Lanczos};
@@ -18,13 +18,17 @@ use travel_engine::{FlagSettings, Output, Post, References, RunRequest, UpscaleW
 /// What a film is made from. Every flag of the original tool is known under its old spelling too (`--frame_overlap`).
 #[derive(Debug, Clone, Args)]
 pub struct TravelArgs {
-    /// Still images, in the order of the film
+    /// Still images, in the order of the film; or one project file, travel.toml, which names them
     #[arg(value_name = "IMAGES")]
     pub images: Vec<PathBuf>,
+    /// Which of the project file's presets to use
+    #[arg(long, value_name = "NAME")]
+    pub project_preset: Option<String>,
     /// The same, as the original tool spelled it
     #[arg(long, alias = "input_images", num_args = 1.., value_name = "IMAGES", hide = true)]
     pub input_images: Vec<PathBuf>,
-    /// A video that the film begins with: a file, or an address, http:// or https://; its sound is not kept
+    /// A video that the film begins with: a file, or an address, http:// or https://; its sound is kept up to
+    /// where the first leg takes over
     #[arg(long, alias = "continue_from_video", value_name = "FILE|URL")]
     pub continue_from_video: Option<PathBuf>,
     /// Let that address be one of this machine or its network
@@ -77,12 +81,23 @@ pub struct TravelArgs {
     /// Frames that neighbouring legs share and are cross-faded over; one value, or one a join; 0 is a cut
     #[arg(long, alias = "frame_overlap", num_args = 1.., value_delimiter = ',', default_value = "16", value_name = "N", help_heading = "Film")]
     pub frame_overlap: Vec<u32>,
+    /// A sound under the film, from its beginning: an audio file, or a video with sound; it fades where the film ends
+    #[arg(long, value_name = "FILE", help_heading = "Film")]
+    pub audio: Option<PathBuf>,
+    /// Do not keep the sound of the continued video
+    #[arg(long, requires = "continue_from_video", help_heading = "Film")]
+    pub mute_video: bool,
     /// What to show, in words; one prompt, or one a leg. The embedded generators read neither prompts nor seed
     #[arg(long, alias = "base_prompts", num_args = 1.., default_value = "", value_name = "TEXT", help_heading = "Film")]
     pub base_prompts: Vec<String>,
     /// What to avoid, in words; one prompt, or one a leg. The embedded generators read neither prompts nor seed
     #[arg(long, alias = "negative_prompts", num_args = 1.., default_value = "", value_name = "TEXT", help_heading = "Film")]
     pub negative_prompts: Vec<String>,
+
+    /// What one segment has instead of what all have, counted from 0: prompt, negative-prompt, seed, or settings of the
+    /// generator, as `3.prompt=snow` or `3.settings={"steps": 20}`
+    #[arg(long, value_name = "N.KEY=VALUE", value_parser = leg_wish, help_heading = "Film")]
+    pub segment: Vec<(u32, LegWish)>,
 
     /// What renders the legs: rife (neural, on the CPU), dissolve, or one of travel-host.toml [default: rife]
     #[arg(long, value_name = "NAME", help_heading = "Generator")]
@@ -244,8 +259,9 @@ pub const PLACE_FLAGS: [&str; 8] =
     ["name", "output_dir", "overwrite", "contact_sheet", "seams", "keep_guides", "debug", "tenant"];
 
 /// All others, which say what the film is: a manifest says so instead.
-pub const CONTENT_FLAGS: [&str; 45] = [
+pub const CONTENT_FLAGS: [&str; 49] = [
     "images",
+    "project_preset",
     "input_images",
     "continue_from_video",
     "allow_private_addresses",
@@ -254,8 +270,11 @@ pub const CONTENT_FLAGS: [&str; 45] = [
     "fps",
     "segment_frames",
     "frame_overlap",
+    "audio",
+    "mute_video",
     "base_prompts",
     "negative_prompts",
+    "segment",
     "generator",
     "execution_engine",
     "model_name",
@@ -319,7 +338,7 @@ impl TravelArgs {
                 negative_prompts: self.negative_prompts.clone(),
                 seed: self.seed,
                 settings: settings.to_string(),
-                each: BTreeMap::new(),
+                each: self.each(&settings)?,
             },
             generator: self.generator(config)?,
             model: self.model_name.clone(),
@@ -340,12 +359,30 @@ impl TravelArgs {
                 ..Encode::default()
             },
             upscale: self.upscale(config)?,
+            audio: self.audio.clone(),
+            keep_sound: !self.mute_video,
             start_at: None,
             attempt_deadline: self.attempt_deadline,
             paste_known: self.paste_known,
             fresh: self.fresh,
             output: self.output(film)?,
         })
+    }
+
+    /// What single legs have instead; settings of one are over those of all.
+    fn each(&self, settings: &Value) -> Result<BTreeMap<u32, LegWish>, Diagnostic> {
+        let mut each: BTreeMap<u32, LegWish> = BTreeMap::new();
+        for (leg, wish) in &self.segment {
+            let mut wish = wish.clone();
+            if let Some(text) = &wish.settings {
+                let mut all = settings.as_object().cloned().unwrap_or_default();
+                all.extend(object("--segment N.settings", text)?);
+                wish.settings = Some(Value::Object(all).to_string());
+            }
+            let said = each.remove(leg);
+            each.insert(*leg, wish.over(said.as_ref()));
+        }
+        Ok(each)
     }
 
     /// Where the film goes. `film` is where when that is chosen apart from the name.
@@ -562,6 +599,23 @@ pub fn object(flag: &str, text: &str) -> Result<Map<String, Value>, Diagnostic> 
 fn role_choice(text: &str) -> Result<(Role, String), String> {
     let (role, plugin) = text.split_once('=').ok_or("write it as ROLE=PLUGIN, as guide=dissolve")?;
     Ok((role.parse()?, plugin.to_owned()))
+}
+
+/// `3.prompt=snow`
+fn leg_wish(text: &str) -> Result<(u32, LegWish), String> {
+    let wrong = || "as N.prompt=TEXT, N.negative-prompt=TEXT, N.seed=SEED or N.settings=JSON, with N from 0".to_owned();
+    let (leg, rest) = text.split_once('.').ok_or_else(wrong)?;
+    let (key, value) = rest.split_once('=').ok_or_else(wrong)?;
+    let leg: u32 = leg.trim().parse().map_err(|_| wrong())?;
+    let value = value.to_owned();
+    let wish = match key.trim() {
+        "prompt" => LegWish { prompt: Some(value), ..LegWish::default() },
+        "negative-prompt" | "negative_prompt" => LegWish { negative_prompt: Some(value), ..LegWish::default() },
+        "seed" => LegWish { seed: Some(value.trim().parse().map_err(|_| wrong())?), ..LegWish::default() },
+        "settings" => LegWish { settings: Some(value), ..LegWish::default() },
+        _ => return Err(wrong()),
+    };
+    Ok((leg, wish))
 }
 
 fn role_param(text: &str) -> Result<(Role, String, Value), String> {

@@ -55,6 +55,7 @@ pub struct Host {
     shop: Arc<Workshop>,
     places: Vec<Place>,
     observer: Arc<dyn Observer>,
+    is_one_by_one: bool,
 }
 
 struct Running {
@@ -129,7 +130,13 @@ enum Now {
 impl Host {
     /// A host that has not begun.
     pub fn new(store: Arc<dyn Store>, shop: Arc<Workshop>, places: Vec<Place>, observer: Arc<dyn Observer>) -> Self {
-        Self { store, shop, places, observer }
+        Self { store, shop, places, observer, is_one_by_one: false }
+    }
+
+    /// The same, which begins a task only when nothing runs, whatever its places allow.
+    #[must_use]
+    pub fn one_by_one(self) -> Self {
+        Self { is_one_by_one: true, ..self }
     }
 
     /// Works until its time has come. On an error of the queue it stops what runs; the next start takes it up again.
@@ -269,6 +276,9 @@ impl Host {
         report: &mpsc::UnboundedSender<Report>,
     ) -> Result<(), EngineError> {
         'again: loop {
+            if self.is_one_by_one && !hands.running.is_empty() {
+                return Ok(());
+            }
             let waiting = self.waiting(hands).await?;
             for wish in hands.slots.wishes(&waiting) {
                 let (worker, pools, affinity) = (hands.worker, wish.pools.clone(), wish.affinity.clone());

@@ -49,6 +49,12 @@ pub const RESERVE_AFTER: Duration = Duration::from_secs(60);
 /// Tasks that a place of a generator's pool claims beyond those that it runs, to prepare them meanwhile.
 pub const PREPARE_AHEAD: u32 = 1;
 
+/// How long a track that is longer than its film takes to fade at the end of it, seconds.
+pub(crate) const TRACK_FADE: f64 = 1.0;
+
+/// How long the sound of a continued video takes to fade at least, where the first segment takes over, seconds.
+pub(crate) const JOIN_FADE: f64 = 0.5;
+
 /// Mean SSIM of the two sides of a join below which it may show: a cross-fade of sides this unlike is seen as a double
 /// picture.
 pub const SEAM_SSIM: f64 = 0.8;

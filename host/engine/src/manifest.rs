@@ -233,6 +233,12 @@ pub fn submit_again(
             None => missing.push(format!("video {} ({})", clip.label, clip.hash)),
         }
     }
+    if let Some(track) = &spec.sound.track {
+        match found(artifacts, track.hash, track.path.as_deref())? {
+            Some(stored) => task = task.artifact(slot_artifact(slot::AUDIO, stored, "audio")),
+            None => missing.push(format!("sound {} ({})", track.label, track.hash)),
+        }
+    }
     for (role, plugin) in &spec.plugins {
         let own = registry.plugins().find(|own| own.digest().as_bytes() == plugin.digest.as_bytes());
         let stored = match own {

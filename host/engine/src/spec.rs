@@ -55,6 +55,9 @@ pub struct RunSpec {
     pub upscale: Option<UpscaleSpec>,
     /// Where the film goes.
     pub output: Output,
+    /// What is heard under the film.
+    #[serde(default)]
+    pub sound: SoundSpec,
     /// Seconds that one attempt of a task may take; not limited when missing.
     #[serde(default)]
     pub attempt_deadline_s: Option<u64>,
@@ -108,6 +111,29 @@ pub struct ClipRef {
     pub dims: Dims,
     /// Decoded frames.
     pub frames: u32,
+    /// The name that it came with.
+    pub label: String,
+    /// Where it came from.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
+}
+
+/// What is heard under a film; nothing by default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SoundSpec {
+    /// A track under all of it.
+    #[serde(default)]
+    pub track: Option<SoundRef>,
+    /// Whether the continued video's own sound is kept, up to where the first segment takes over.
+    #[serde(default)]
+    pub own: bool,
+}
+
+/// A file with sound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoundRef {
+    /// Its file.
+    pub hash: Hash,
     /// The name that it came with.
     pub label: String,
     /// Where it came from.

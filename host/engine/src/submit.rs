@@ -10,7 +10,9 @@ use crate::limits::{DEFAULT_MULTIPLE, DEFAULT_PIXELS};
 use crate::manifest::Manifest;
 use crate::planning::{self, PlanInput, Planned};
 use crate::rehearsal;
-use crate::spec::{Able, ClipRef, Output, Post, References, RunSpec, SPEC_VERSION, StillRef, UpscaleSpec};
+use crate::spec::{
+    Able, ClipRef, Output, Post, References, RunSpec, SPEC_VERSION, SoundRef, SoundSpec, StillRef, UpscaleSpec,
+};
 use crate::task::{ORCHESTRATOR, POOL_PLAN, PluginRef, slot};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -22,7 +24,7 @@ use travel::wishes::Wishes;
 use travel::{Dims, Rate, Role};
 use travel_artifacts::{Artifacts, Hash, Stored};
 use travel_generators::{Capabilities, Generator, GeneratorError, Generators};
-use travel_media::{Encode, RgbReader, Watch};
+use travel_media::{Encode, MediaError, RgbReader, Watch};
 use travel_queue::limits::{MAX_NAME_CHARS, MAX_ROWS};
 use travel_queue::{ArtifactHash, NewRun, NewTask, RunFilter, RunState, SlotArtifact, Store, Submitted, TimestampMs};
 use travel_sandbox::{CallContext, Plugin, Registry};
@@ -64,6 +66,10 @@ pub struct RunRequest {
     pub encode: Encode,
     /// Who makes the film larger, and by how much; nobody when missing.
     pub upscale: Option<UpscaleWish>,
+    /// A track under the film.
+    pub audio: Option<PathBuf>,
+    /// Whether the sound of the continued video is kept.
+    pub keep_sound: bool,
     /// Where the film goes.
     pub output: Output,
     /// Not started before.
@@ -101,6 +107,7 @@ pub struct Prepared {
     request: RunRequest,
     stills: Vec<(PathBuf, Dims)>,
     continued: Option<(PathBuf, Dims, u32)>,
+    own_sound: bool,
     canvas: Dims,
     upscale: Option<UpscaleSpec>,
     able: Able,
@@ -165,7 +172,7 @@ impl Prepared {
             }
             _ => {}
         }
-        for path in request.images.iter().chain(&request.continue_from) {
+        for path in request.images.iter().chain(&request.continue_from).chain(&request.audio) {
             // A pipe would be waited for.
             if path.exists() && !path.is_file() {
                 return Err(EngineError::NotAFile(path.clone()));
@@ -200,6 +207,10 @@ impl Prepared {
                 ));
             }
         }
+        let own_sound = match &request.continue_from {
+            Some(path) if request.keep_sound => travel_media::sounds_for(path)?.is_some(),
+            _ => false,
+        };
         let upscale = request.upscale.as_ref().map(|wish| upscale(wish, canvas, generators)).transpose()?;
         let Wishes { prompts, negative_prompts, .. } = &request.wishes;
         if !able.reads_prompts && prompts.iter().chain(negative_prompts).any(|prompt| !prompt.is_empty()) {
@@ -230,10 +241,17 @@ impl Prepared {
         let film = Film { canvas, rate: request.rate, stills: &dims, grid: able.grid, params: &guide };
         rehearsal::guides(&plugins.guide, &plan, &film, &context)?;
         rehearsal::crossfade(&plugins.crossfade, &plan, crossfade, &context)?;
+        if let Some(path) = &request.audio {
+            let sounds = travel_media::sounds_for(path)?.ok_or_else(|| MediaError::NoSound { path: path.clone() })?;
+            let film = request.rate.seconds(plan.timeline.frames);
+            if sounds < film {
+                notes.push(format!("the track is {sounds:.1} s long, and the film {film:.1} s: its end is silent"));
+            }
+        }
         notes.append(&mut plan.notes);
         plan.notes = notes;
         let able = able.into();
-        Ok(Self { request, stills, continued, canvas, upscale, able, plugins, plan })
+        Ok(Self { request, stills, continued, own_sound, canvas, upscale, able, plugins, plan })
     }
 
     /// The plan, with what the user should know.
@@ -273,7 +291,7 @@ impl Prepared {
     /// # Errors
     /// A run of this name that writes the same film, a full disk, a queue that refuses.
     pub fn submit(self, store: &dyn Store, artifacts: &Artifacts) -> Result<Submitted, EngineError> {
-        let Self { request, stills, continued, canvas, upscale, able, plugins, .. } = self;
+        let Self { request, stills, continued, own_sound, canvas, upscale, able, plugins, .. } = self;
         check_untaken(store, &request.name, request.idem_key.as_deref(), &request.output)?;
         if request.idem_key.is_none() {
             // With a key it may be no new run. Files that are refused with their run are not stored first.
@@ -292,6 +310,14 @@ impl Prepared {
                 let stored = artifacts.import(&path)?;
                 task = task.artifact(slot_artifact(slot::CONTINUED, stored, "video"));
                 Some(ClipRef { hash: stored.hash, dims, frames, label: label(&path), path: origin(&path) })
+            }
+        };
+        let track = match &request.audio {
+            None => None,
+            Some(path) => {
+                let stored = artifacts.import(path)?;
+                task = task.artifact(slot_artifact(slot::AUDIO, stored, "audio"));
+                Some(SoundRef { hash: stored.hash, label: label(path), path: origin(path) })
             }
         };
         let mut chosen = BTreeMap::new();
@@ -317,6 +343,7 @@ impl Prepared {
             encode: request.encode,
             upscale,
             output: request.output,
+            sound: SoundSpec { track, own: own_sound },
             attempt_deadline_s: request.attempt_deadline.map(|d| d.as_secs().max(1)),
             paste_known: request.paste_known,
             fresh: request.fresh,

@@ -44,6 +44,8 @@ pub mod slot {
     pub const SHEET: &str = "contact-sheet";
     /// The video that the film continues.
     pub const CONTINUED: &str = "continued";
+    /// The track under the film.
+    pub const AUDIO: &str = "audio";
 
     /// What a generator said on standard error; the claim's token makes it the attempt's own, also after a retry of the run.
     #[must_use]

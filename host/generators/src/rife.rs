@@ -29,7 +29,7 @@ use std::sync::Arc;
 use track::Track;
 use travel::Grid;
 use travel::easing::Easing;
-use travel_media::RgbFrame;
+use travel_media::{InBetween, RgbFrame, Watch};
 use trust::Judge;
 use warp::Warp;
 
@@ -52,6 +52,37 @@ impl Rife {
     /// Bad settings, a failure of the network, and whatever `emit` returns.
     pub fn inbetween(&self, gap: &Gap<'_>, settings: &Value, emit: &mut dyn Emit) -> Result<(), GeneratorError> {
         Self::parse(settings)?.fill(gap, emit)
+    }
+}
+
+/// Somebody who is asked whether he still waits, and is handed nothing.
+struct Patience<'a>(&'a dyn Watch);
+
+impl Emit for Patience<'_> {
+    fn frame(&mut self, _: &RgbFrame) -> Result<(), GeneratorError> {
+        Ok(())
+    }
+
+    fn go_on(&self) -> Result<(), GeneratorError> {
+        if self.0.cancelled() { Err(GeneratorError::Cancelled { done: 0, total: 1 }) } else { Ok(()) }
+    }
+}
+
+impl InBetween for Rife {
+    fn between(&self, from: &RgbFrame, to: &RgbFrame, t: f64, on: &dyn Watch) -> Result<RgbFrame, String> {
+        let dims = from.dims;
+        if to.dims != dims {
+            return Err(format!("frames of {dims} and {} have nothing between them", to.dims));
+        }
+        let layout = Layout::new(dims, Quality::Balanced);
+        let (a, b) = (Picture::new(&from.data, dims), Picture::new(&to.data, dims));
+        let (small_a, small_b) = (Arc::new(a.reduced(&layout)), Arc::new(b.reduced(&layout)));
+        let judge = Judge::new(&small_a, &small_b);
+        let mut track = Track::new((&small_a, &small_b), judge, 1, None);
+        let motion = track.at(t, &Patience(on)).map_err(|e| e.to_string())?;
+        let mut frame = RgbFrame { dims, data: vec![0; from.data.len()] };
+        Warp::new(&a, &b, &layout).frame(&motion, t, &mut frame.data);
+        Ok(frame)
     }
 }
 

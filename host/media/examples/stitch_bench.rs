@@ -7,9 +7,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
-use travel::crossfade::{Blend, Copy, Join, Plan, Request, Step};
+use travel::crossfade::{Blend, Copy, Join, Mixing, Plan, Request, Step};
 use travel::{MediumId, MediumInfo, MediumKind, Span, Weight};
-use travel_media::{Encode, MediaSet, Source, Unwatched, probe, stitch};
+use travel_media::{Encode, MediaSet, Source, Stitch, Unwatched, probe};
 
 fn main() -> ExitCode {
     match run() {
@@ -41,7 +41,16 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let media: MediaSet = ids().map(|(id, path)| (id, Source::Clip(path.clone()))).collect();
     let encode = Encode { threads, ..Encode::default() };
     let begun = Instant::now();
-    let film = stitch(&plan, &request, &media, info.dims, info.rate, &encode, &out, &Unwatched)?;
+    let film = Stitch {
+        plan: &plan,
+        request: &request,
+        clips: &media,
+        canvas: info.dims,
+        rate: info.rate,
+        encode: &encode,
+        between: None,
+    }
+    .film(&out, &Unwatched)?;
     println!(
         "wall {:.2} s, peak {} MiB, {} frames, {} bytes",
         begun.elapsed().as_secs_f64(),
@@ -72,6 +81,7 @@ fn plan(request: &Request, overlap: u32) -> Plan {
                 right_tone: None,
                 count: overlap,
                 w: Weight::Table((0..overlap).map(ease).collect()),
+                mixing: Mixing::Coded,
                 sharpen: Weight::ZERO,
             }));
         }

@@ -6,11 +6,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use travel::crossfade::{Blend, Copy, Join, Plan, Request, Step};
+use travel::crossfade::{Blend, Copy, Join, Mixing, Plan, Request, Step};
 use travel::fit::Fit;
 use travel::guide::{self, Layer, Show};
 use travel::{Dims, MediumId, MediumInfo, MediumKind, Rate, Span, Weight};
-use travel_media::{Encode, MediaSet, Source, Unwatched, contact_sheet, render_guide, stitch};
+use travel_media::{Encode, MediaSet, Source, Stitch, Unwatched, contact_sheet, render_guide};
 
 const RATE: Rate = Rate { num: 16, den: 1 };
 const FRAMES: u32 = 32;
@@ -64,12 +64,22 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             right_tone: None,
             count: OVERLAP,
             w: Weight::Linear(1.0 / 17.0, 16.0 / 17.0),
+            mixing: Mixing::Coded,
             sharpen: Weight::Table((1..=OVERLAP).map(|i| (i * (17 - i)) as f32 / 72.25 * 0.3).collect()),
         }),
         Step::Copy(Copy { clip: MediumId(1), at: Span::new(OVERLAP, held), tone: None }),
     ];
     let plan = Plan { steps, extras: Vec::new() };
-    let film = stitch(&plan, &request, &clips, canvas, RATE, &Encode::default(), &out, &Unwatched)?;
+    let film = Stitch {
+        plan: &plan,
+        request: &request,
+        clips: &clips,
+        canvas,
+        rate: RATE,
+        encode: &Encode::default(),
+        between: None,
+    }
+    .film(&out, &Unwatched)?;
     contact_sheet(&out, 4, 3, 320, &sheet, &Unwatched)?;
     println!("{} frames of {}", film.frames, film.dims);
     Ok(())

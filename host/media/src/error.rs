@@ -182,6 +182,20 @@ pub enum MediaError {
         /// The library's word.
         reason: String,
     },
+    /// A sound was wanted of a file that has none.
+    #[error("{} has no sound", path.display())]
+    NoSound {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What lies between two frames was not found.
+    #[error("frames for {} cannot be aligned by motion: {reason}", path.display())]
+    NoInBetween {
+        /// The film.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A path that FFmpeg cannot be given.
     #[error("{} is not valid UTF-8, so FFmpeg cannot open it; rename it", path.display())]
     PathNotUtf8 {
@@ -225,6 +239,8 @@ impl MediaError {
             Self::Unwritable { .. } => "media_unwritable",
             Self::EncoderRefused { .. } => "media_encoder",
             Self::Conversion { .. } => "media_conversion",
+            Self::NoSound { .. } => "media_no_sound",
+            Self::NoInBetween { .. } => "media_no_in_between",
             Self::PathNotUtf8 { .. } => "media_path",
             Self::Cancelled { .. } => "media_cancelled",
         }
@@ -250,6 +266,7 @@ impl MediaError {
                 | Self::Damaged { .. }
                 | Self::Io { .. }
                 | Self::UnusableSize { .. }
+                | Self::NoSound { .. }
                 | Self::PathNotUtf8 { .. }
         )
     }

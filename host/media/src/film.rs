@@ -4,6 +4,7 @@ pub(crate) mod blend;
 pub(crate) mod depth;
 pub(crate) mod footage;
 pub(crate) mod levels;
+pub(crate) mod light;
 pub(crate) mod likeness;
 pub(crate) mod statistics;
 pub(crate) mod unsharp;

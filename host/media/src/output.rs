@@ -140,10 +140,10 @@ impl Drop for Output {
     }
 }
 
-/// Removes the file if its header cannot be written.
-struct Created<'a> {
-    path: &'a Path,
-    keep: bool,
+/// Removes a file that is not to be kept, as one whose header cannot be written.
+pub(crate) struct Created<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) keep: bool,
 }
 
 impl Drop for Created<'_> {

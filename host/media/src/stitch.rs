@@ -8,6 +8,7 @@ mod composer;
 
 use crate::error::MediaError;
 use crate::film::depth::Depth;
+use crate::frame::RgbFrame;
 use crate::medium::{MediaSet, Source};
 use crate::output::{Output, Recipe};
 use crate::probe::ClipInfo;
@@ -23,62 +24,83 @@ use travel::{Dims, MediumId, MediumInfo, MediumKind, Rate, Span};
 /// decoded for one frame of film.
 const AHEAD: usize = 4;
 
-/// Stitches the film: 4:2:0, BT.709 limited and tagged so, MP4 with the index in front, constant rate, closed GOPs. The same
-/// inputs, plan and settings give the same bytes.
-///
-/// Frames of clips that already are 8-bit 4:2:0, BT.709 limited, of the canvas's size and `rate`, go to the encoder without
-/// any conversion; others are converted once. The plan is checked against the request first. The caller renames `out` into
-/// place; on any error it is removed.
-///
-/// # Errors
-/// [`MediaError::Plan`], [`MediaError::UnusableSize`], [`MediaError::UnknownMedium`], [`MediaError::NotAClip`]; those of
-/// reading a clip; [`MediaError::EncoderRefused`], [`MediaError::DiskFull`], [`MediaError::Unwritable`];
-/// [`MediaError::Cancelled`].
-#[expect(clippy::too_many_arguments, reason = "each is a separate agreement of the film")]
-pub fn stitch(
-    plan: &Plan,
-    request: &Request,
-    clips: &MediaSet,
-    canvas: Dims,
-    rate: Rate,
-    encode: &Encode,
-    out: &Path,
-    on: &dyn Watch,
-) -> Result<ClipInfo, MediaError> {
-    plan.check(request)?;
-    canvas.check_encodable().map_err(|reason| MediaError::UnusableSize { path: out.to_owned(), reason })?;
-    let total = request.film_frames();
-    let depth = if encode.ten_bit { Depth::Ten } else { Depth::Eight };
-    let mut film = Output::create(out, &recipe(encode, depth, canvas, rate))?;
-    let (ready, frames) = sync_channel(AHEAD);
-    std::thread::scope(|threads| {
-        threads.spawn(move || {
-            let composed = compose(plan, clips, canvas, rate, depth, out, &mut |frame| ready.send(Ok(frame)).is_ok());
-            if let Err(error) = composed {
-                // The encoding side may be gone already, and then has an error of its own.
-                let _gone = ready.send(Err(error));
-            }
-        });
-        // Moved in, so that an error here lets the composing thread see that nobody listens.
-        for frame in frames {
-            film.write(frame?)?;
-            step(on, film.frames().into(), total)?;
-        }
-        Ok::<(), MediaError>(())
-    })?;
-    let frames = film.frames();
-    if u64::from(frames) != total {
-        let wanted = u32::try_from(total).unwrap_or(u32::MAX);
-        return Err(MediaError::WrongCount { path: out.to_owned(), found: frames, wanted });
-    }
-    let frames = film.finish()?;
-    Ok(ClipInfo { dims: canvas, frames, rate: rate.reduced(), constant_rate: true, lossless_rgb: false })
+/// What lies between two frames, by motion.
+pub trait InBetween: Sync {
+    /// The frame at `t` of 0…1 on the way from one to the other, which are of one size; `on` is asked before long work.
+    ///
+    /// # Errors
+    /// Why there is none, in words; cancellation as [`Watch::cancelled`] tells it.
+    fn between(&self, from: &RgbFrame, to: &RgbFrame, t: f64, on: &dyn Watch) -> Result<RgbFrame, String>;
 }
 
-/// One clip as a film, of another size if need be (`cover`, Lanczos): what [`stitch()`] does with a single clip.
+/// A film to be made of clips.
+#[derive(Clone, Copy)]
+pub struct Stitch<'a> {
+    /// The edit list.
+    pub plan: &'a Plan,
+    /// What it answers.
+    pub request: &'a Request,
+    /// The clips that it names.
+    pub clips: &'a MediaSet,
+    /// Size of the film, pixels.
+    pub canvas: Dims,
+    /// Of the film.
+    pub rate: Rate,
+    /// Its one encode.
+    pub encode: &'a Encode,
+    /// Who finds what lies between two frames; a list that asks for it is refused when there is nobody.
+    pub between: Option<&'a dyn InBetween>,
+}
+
+impl Stitch<'_> {
+    /// Makes the film: 4:2:0, BT.709 limited and tagged so, MP4 with the index in front, constant rate, closed GOPs. The same
+    /// inputs, plan and settings give the same bytes.
+    ///
+    /// Frames of clips that already are 8-bit 4:2:0, BT.709 limited, of the canvas's size and rate, go to the encoder
+    /// without any conversion; others are converted once. The plan is checked against the request first. The caller renames
+    /// `out` into place; on any error it is removed.
+    ///
+    /// # Errors
+    /// [`MediaError::Plan`], [`MediaError::UnusableSize`], [`MediaError::UnknownMedium`], [`MediaError::NotAClip`]; those of
+    /// reading a clip; [`MediaError::NoInBetween`]; [`MediaError::EncoderRefused`], [`MediaError::DiskFull`],
+    /// [`MediaError::Unwritable`]; [`MediaError::Cancelled`].
+    pub fn film(&self, out: &Path, on: &dyn Watch) -> Result<ClipInfo, MediaError> {
+        let Self { plan, request, canvas, rate, encode, .. } = *self;
+        plan.check(request)?;
+        canvas.check_encodable().map_err(|reason| MediaError::UnusableSize { path: out.to_owned(), reason })?;
+        let total = request.film_frames();
+        let depth = if encode.ten_bit { Depth::Ten } else { Depth::Eight };
+        let mut film = Output::create(out, &recipe(encode, depth, canvas, rate))?;
+        let (ready, frames) = sync_channel(AHEAD);
+        std::thread::scope(|threads| {
+            threads.spawn(move || {
+                let composed = compose(self, depth, out, on, &mut |frame| ready.send(Ok(frame)).is_ok());
+                if let Err(error) = composed {
+                    // The encoding side may be gone already, and then has an error of its own.
+                    let _gone = ready.send(Err(error));
+                }
+            });
+            // Moved in, so that an error here lets the composing thread see that nobody listens.
+            for frame in frames {
+                film.write(frame?)?;
+                step(on, film.frames().into(), total)?;
+            }
+            Ok::<(), MediaError>(())
+        })?;
+        let frames = film.frames();
+        if u64::from(frames) != total {
+            let wanted = u32::try_from(total).unwrap_or(u32::MAX);
+            return Err(MediaError::WrongCount { path: out.to_owned(), found: frames, wanted });
+        }
+        let frames = film.finish()?;
+        Ok(ClipInfo { dims: canvas, frames, rate: rate.reduced(), constant_rate: true, lossless_rgb: false })
+    }
+}
+
+/// One clip as a film, of another size if need be (`cover`, Lanczos): what [`Stitch::film`] does with a single clip.
 ///
 /// # Errors
-/// Those of [`stitch()`].
+/// Those of [`Stitch::film`].
 pub fn encode_film(
     clip: &Path,
     frames: u32,
@@ -94,7 +116,7 @@ pub fn encode_film(
     let whole = Copy { clip: id, at: Span::new(0, frames), tone: None };
     let plan = Plan { steps: vec![Step::Copy(whole)], extras: Vec::new() };
     let media = MediaSet::from_iter([(id, Source::Clip(clip.to_owned()))]);
-    stitch(&plan, &request, &media, canvas, rate, encode, out, on)
+    Stitch { plan: &plan, request: &request, clips: &media, canvas, rate, encode, between: None }.film(out, on)
 }
 
 /// On AVX-512 x264's macroblock tree (build 164, `mbtree_propagate_list`) reads beyond the end of its rows unless a

@@ -49,6 +49,6 @@ pub use ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerI
 pub use sqlite::SqliteStore;
 pub use state::{AttemptOutcome, EventKind, OnDepFailure, RunState, TaskState};
 pub use store::{Store, Trial};
-pub use submission::{LaneChange, LaneSettings, NewRun, NewTask, SlotArtifact, Submitted};
+pub use submission::{LaneChange, LaneSettings, NewRun, NewTask, PastRun, SlotArtifact, Submitted};
 pub use take::{Memo, Redo, Take};
 pub use view::{ArtifactRef, AttemptView, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};

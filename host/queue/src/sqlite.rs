@@ -49,7 +49,7 @@ use crate::ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, Work
 use crate::limits::MAX_WEIGHT;
 use crate::state::TaskState;
 use crate::store::{Store, Trial};
-use crate::submission::{LaneSettings, NewRun, Submitted};
+use crate::submission::{LaneSettings, NewRun, PastRun, Submitted};
 use crate::take::{Memo, Redo, Take};
 use crate::view::{ArtifactRef, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};
 
@@ -247,6 +247,12 @@ impl Store for SqliteStore {
     fn retry_task(&self, task: TaskId) -> Result<Revived> {
         self.require(Mode::Submit, "retrying a task")?;
         self.writer.call(Effect::State, move |tx| retry::retry_task(tx, task))
+    }
+
+    fn record_past(&self, run: PastRun) -> Result<Submitted> {
+        self.require(Mode::Submit, "recording a past run")?;
+        let past = submit::prepare_past(run)?;
+        self.writer.call(Effect::State, move |tx| submit::record_past(tx, &past))
     }
 
     fn redo(&self, task: TaskId, how: Redo) -> Result<Revived> {

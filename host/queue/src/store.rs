@@ -14,7 +14,7 @@ use crate::control::{Explanation, Paused, PrunePolicy, Pruned, Repair, StoreStat
 use crate::error::Result;
 use crate::ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerId};
 use crate::state::TaskState;
-use crate::submission::{LaneSettings, NewRun, Submitted};
+use crate::submission::{LaneSettings, NewRun, PastRun, Submitted};
 use crate::take::{Memo, Redo, Take};
 use crate::view::{ArtifactRef, Event, Finding, LaneView, RunFilter, RunKey, RunView, TaskDetail, TaskView};
 
@@ -98,6 +98,9 @@ pub trait Store: Send + Sync {
     /// Sets one task going again that is over without a result, and what was skipped for its sake. Fails with
     /// [`crate::QueueError::NotOver`], or with [`crate::QueueError::ParentFirst`] when it would be skipped again.
     fn retry_task(&self, task: TaskId) -> Result<Revived>;
+
+    /// Writes down a run that was over before this queue knew of it.
+    fn record_past(&self, run: PastRun) -> Result<Submitted>;
 
     /// Gives a task that is over another result, and opens all that depends on it; what is done again does not touch the takes
     /// that are there. Fails with [`crate::QueueError::StillOpen`] while it or something below it is at work.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::ids::{ArtifactHash, RunId, TimestampMs};
 use crate::limits;
-use crate::state::OnDepFailure;
+use crate::state::{OnDepFailure, RunState};
 
 /// A run to be accepted.
 #[derive(Debug, Clone)]
@@ -128,6 +128,29 @@ pub struct Submitted {
     pub run: RunId,
     /// False when the idempotency key was known and nothing was added.
     pub created: bool,
+}
+
+/// A run that was over before this queue knew of it: without tasks or events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastRun {
+    /// Who owned it.
+    pub tenant: String,
+    /// What people called it.
+    pub name: String,
+    /// Recording twice with one key records once.
+    pub idem_key: String,
+    /// What it was asked for, in whatever words.
+    pub spec: Value,
+    /// How it ended.
+    pub state: RunState,
+    /// When it was submitted.
+    pub created_at: TimestampMs,
+    /// When it ended.
+    pub finished_at: TimestampMs,
+    /// Its result.
+    pub output: Option<Value>,
+    /// Why it failed.
+    pub error: Option<String>,
 }
 
 /// What an operator sets for one tenant in one pool.

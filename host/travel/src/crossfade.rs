@@ -51,7 +51,20 @@ pub struct Copy {
     pub tone: Option<Tone>,
 }
 
-/// Frame i is `(1 − w) · left + w · right`, tones applied first.
+/// How two frames become one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mixing {
+    /// `(1 − w) · left + w · right` of code values.
+    #[default]
+    Coded,
+    /// The same of light.
+    LinearLight,
+    /// What lies between the two at `w`, by motion.
+    Aligned,
+}
+
+/// Frame i is mixed of two, tones applied first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Blend {
     /// The clip that ends.
@@ -70,6 +83,8 @@ pub struct Blend {
     pub count: u32,
     /// Share of the right clip.
     pub w: Weight,
+    /// How they are mixed.
+    pub mixing: Mixing,
     /// Unsharp amount on Y′ (Gaussian of σ = 3 pixels); 0 for none.
     pub sharpen: Weight,
 }

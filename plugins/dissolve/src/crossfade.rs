@@ -2,7 +2,7 @@
 
 use crate::Dissolve;
 use serde::Deserialize;
-use travel::crossfade::{Blend, Copy, Join, Plan, Request, Step};
+use travel::crossfade::{Blend, Copy, Join, Mixing, Plan, Request, Step};
 use travel::{Refusal, Span, Tone, Weight};
 use travel_plugin::Crossfade;
 
@@ -39,6 +39,7 @@ impl Crossfade for Dissolve {
                     right_tone: if params.flash_free { brightness(join) } else { None },
                     count: overlap,
                     w: Weight::Table((0..overlap).map(|k| line(k, overlap) as f32).collect()),
+                    mixing: Mixing::Coded,
                     sharpen: Weight::ZERO,
                 }));
             }

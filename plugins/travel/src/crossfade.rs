@@ -3,12 +3,13 @@
 mod colour_match;
 mod curve;
 mod params;
+mod window;
 
-pub use params::{ColourMatch, Curve, Params};
+pub use params::{ColourMatch, Curve, Mix, Params};
 
 use crate::Travel;
 use colour_match::{Correction, corrections};
-use travel::crossfade::{Blend, Copy, Plan, Request, Step};
+use travel::crossfade::{Blend, Copy, Join, Mixing, Plan, Request, Step};
 use travel::{MediumInfo, Refusal, Span};
 use travel_plugin::Crossfade;
 
@@ -21,15 +22,22 @@ impl Crossfade for Travel {
         let clips = clips(request)?;
         let corrections = corrections(&clips, &request.joins, params.colour_match());
         let mut steps = Vec::with_capacity(clips.len() * 2);
-        let mut pairs = clips.iter().zip(&corrections).peekable();
-        while let Some((clip, correction)) = pairs.next() {
-            let own = Span::new(clip.before, clip.own());
-            if own.count > 0 {
+        let mut before = 0;
+        for (i, (clip, correction)) in clips.iter().zip(&corrections).enumerate() {
+            let join = request.joins.get(i);
+            let fade = join.map_or(Span::new(0, 0), |join| window::of(join, params.fade_frames));
+            // From where the clip before has ended to where the fade begins; then, or after the last frame, the next one.
+            let end = clip.info.frames.saturating_sub(clip.after).saturating_add(fade.start);
+            for own in correction.evenly(Span::new(before, end.saturating_sub(before))) {
                 steps.push(Step::Copy(Copy { clip: clip.info.id, at: own, tone: correction.tone(own) }));
             }
-            if let Some((next, next_correction)) = pairs.peek().filter(|_| clip.after > 0) {
-                steps.push(Step::Blend(blend(clip, correction, next, next_correction, &params)));
+            let next = clips.get(i + 1).zip(corrections.get(i + 1)).zip(join);
+            if let Some(((next, next_correction), join)) = next.filter(|_| fade.count > 0) {
+                let mixing = mixing(params.mixing, join);
+                let sides = [(clip, correction, end), (next, next_correction, fade.start)];
+                steps.push(Step::Blend(blend(sides, fade.count, mixing, &params)));
             }
+            before = fade.start.saturating_add(fade.count);
         }
         Ok(Plan { steps, extras: Vec::new() })
     }
@@ -41,13 +49,6 @@ struct Clip<'a> {
     info: &'a MediumInfo,
     before: u32,
     after: u32,
-}
-
-impl Clip<'_> {
-    /// Frames that belong to no overlap.
-    fn own(&self) -> u32 {
-        self.info.frames.saturating_sub(self.before).saturating_sub(self.after)
-    }
 }
 
 fn clips(request: &Request) -> Result<Vec<Clip<'_>>, Refusal> {
@@ -77,24 +78,39 @@ fn clips(request: &Request) -> Result<Vec<Clip<'_>>, Refusal> {
     Ok(clips)
 }
 
+/// Two clips with their corrections, from these frames on.
 fn blend(
-    left: &Clip<'_>,
-    left_correction: &Correction,
-    right: &Clip<'_>,
-    right_correction: &Correction,
+    [(left, left_correction, left_start), (right, right_correction, right_start)]: [(&Clip<'_>, &Correction, u32); 2],
+    count: u32,
+    mixing: Mixing,
     params: &Params,
 ) -> Blend {
-    let count = left.after;
-    let left_start = left.info.frames.saturating_sub(count);
     Blend {
         left: left.info.id,
         left_start,
         left_tone: left_correction.tone(Span::new(left_start, count)),
         right: right.info.id,
-        right_start: 0,
-        right_tone: right_correction.tone(Span::new(0, count)),
+        right_start,
+        right_tone: right_correction.tone(Span::new(right_start, count)),
         count,
         w: curve::weight(params.curve, count),
+        mixing,
         sharpen: curve::sharpen(params.curve, params.sharpen(), count),
+    }
+}
+
+/// Mean SSIM of the two sides below which they are seen twice in a mix of code values.
+const UNLIKE: f32 = 0.9;
+
+fn mixing(wished: Mix, join: &Join) -> Mixing {
+    match wished {
+        Mix::Coded => Mixing::Coded,
+        Mix::LinearLight => Mixing::LinearLight,
+        Mix::Aligned => Mixing::Aligned,
+        Mix::Auto => {
+            let sum: f32 = join.likeness.iter().filter(|likeness| likeness.is_finite()).sum();
+            let is_unlike = sum < UNLIKE * join.likeness.len() as f32;
+            if is_unlike { Mixing::Aligned } else { Mixing::Coded }
+        }
     }
 }

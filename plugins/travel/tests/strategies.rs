@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail")]
 
 use plugin_travel::Travel;
-use travel::crossfade::{Colour, Join, Step};
+use proptest::prelude::*;
+use travel::crossfade::{Colour, Join, Mixing, Step};
 use travel::guide::Layer;
 use travel::orchestrate::{Graph, Task};
 use travel::{
@@ -331,4 +332,82 @@ fn sharpening_peaks_in_the_middle_and_is_zero_at_both_ends() {
 #[test]
 fn overlaps_that_reach_into_one_another_are_refused() {
     assert!(<Travel as Crossfade>::compose(&film("{}", &[12, 12], &[SAME, SAME])).is_err());
+}
+
+fn likeness(request: &mut crossfade::Request, values: &[f32]) {
+    request.joins[0].likeness = values.to_vec();
+}
+
+#[test]
+fn a_short_fade_lies_where_the_sides_are_most_alike_and_none_cuts_there() {
+    let alike = [0.5, 0.5, 0.5, 0.9, 0.9, 0.5, 0.5, 0.5];
+    let mut short = film(r#"{"fade_frames":2}"#, &[8], &[SAME]);
+    likeness(&mut short, &alike);
+    let Step::Blend(blend) = &steps(&short)[1] else { panic!() };
+    assert_eq!((blend.left_start, blend.right_start, blend.count), (13 + 3, 3, 2));
+    let mut cut = film(r#"{"fade_frames":0}"#, &[8], &[SAME]);
+    likeness(&mut cut, &[0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.95, 0.5]);
+    let steps = steps(&cut);
+    assert!(matches!(&steps[0], Step::Copy(c) if c.at == Span::new(0, 19)));
+    assert!(matches!(&steps[1], Step::Copy(c) if c.at == Span::new(6, 15)));
+    assert_eq!(steps.len(), 2);
+}
+
+#[test]
+fn unlike_sides_are_aligned_when_the_policy_may_choose() {
+    let mixing = |params: &str, like: f32| {
+        let mut request = film(params, &[4], &[SAME]);
+        likeness(&mut request, &[like; 4]);
+        blends(&request)[0].mixing
+    };
+    assert_eq!(mixing("{}", 0.3), Mixing::Coded);
+    assert_eq!(mixing(r#"{"mixing":"auto"}"#, 0.99), Mixing::Coded);
+    assert_eq!(mixing(r#"{"mixing":"auto"}"#, 0.6), Mixing::Aligned);
+    assert_eq!(mixing(r#"{"mixing":"linear-light"}"#, 0.6), Mixing::LinearLight);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Whatever is chosen: the film has its length, each frame its place, the later clip's share never falls, and a decaying
+    /// match is whole where it was measured.
+    #[test]
+    fn every_choice_of_a_join_is_a_film(
+        overlaps in prop::collection::vec(0u32..10, 1..5),
+        curve in prop::sample::select(vec!["cosine", "linear", "sharp", "original"]),
+        mixing in prop::sample::select(vec!["coded", "linear-light", "aligned", "auto"]),
+        matched in prop::sample::select(vec!["hold", "decay", "off"]),
+        fade_frames in prop::option::of(0u32..12),
+        like in prop::collection::vec(-1.0f32..1.0, 10),
+    ) {
+        let fade = fade_frames.map_or_else(String::new, |n| format!(r#","fade_frames":{n}"#));
+        let params = format!(r#"{{"curve":"{curve}","mixing":"{mixing}","colour_match":"{matched}"{fade}}}"#);
+        let sides = vec![(colour(0.4, 0.1), colour(0.45, 0.11)); overlaps.len()];
+        let mut request = film(&params, &overlaps, &sides);
+        for join in &mut request.joins {
+            join.likeness = like.iter().copied().take(join.overlap.max(1) as usize).collect();
+        }
+        let plan = <Travel as Crossfade>::compose(&request).unwrap();
+        plan.check(&request).unwrap();
+        for step in &plan.steps {
+            match step {
+                Step::Blend(blend) => {
+                    let shares: Vec<f32> = (0..blend.count).map(|i| blend.w.at(i, blend.count)).collect();
+                    prop_assert!(shares.is_sorted() && shares[0] > 0.0, "{:?}", shares);
+                    prop_assert!(curve == "original" || shares.iter().all(|w| *w < 1.0));
+                    prop_assert!(fade_frames.is_none_or(|most| blend.count <= most));
+                }
+                Step::Copy(copy) if matched == "decay" => {
+                    let Some(tone) = &copy.tone else { continue };
+                    let clip = copy.clip.0 as usize;
+                    let overlap = overlaps[clip - 1];
+                    for (i, frame) in (0..copy.at.count).zip(copy.at.start..) {
+                        let amount = tone.amount.at(i, copy.at.count);
+                        prop_assert!((frame >= overlap) == (amount < 1.0), "frame {} of clip {}: {}", frame, clip, amount);
+                    }
+                }
+                Step::Copy(_) => {}
+            }
+        }
+    }
 }

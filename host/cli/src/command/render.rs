@@ -5,6 +5,7 @@ use crate::args::{Global, RenderCommand};
 use crate::diagnostic::Diagnostic;
 use crate::format::duration;
 use crate::progress::{Whole, observer, tell};
+use crate::render_args::TravelArgs;
 use crate::stop::{First, on_signal, runtime};
 use crate::workplace::Workplace;
 use serde::Deserialize as _;
@@ -21,6 +22,23 @@ use travel_engine::task::{FilmOutput, ORCHESTRATOR};
 use travel_engine::{Host, Prepared, Shutdown, Until};
 
 pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
+    render_in(global, args, Pace::AsSlotsAllow)
+}
+
+/// How many tasks a host runs at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    AsSlotsAllow,
+    OneByOne,
+}
+
+/// `travel --legacy-travel-flow`: as `render`, one task at a time.
+pub fn one_by_one(global: &Global, travel: &TravelArgs) -> Result<u8, Diagnostic> {
+    let args = RenderCommand { travel: travel.clone(), output: None, resume: None, from_manifest: None };
+    render_in(global, &args, Pace::OneByOne)
+}
+
+fn render_in(global: &Global, args: &RenderCommand, pace: Pace) -> Result<u8, Diagnostic> {
     let begun = Instant::now();
     let place = Workplace::find(global)?;
     let (sandbox, registry) = place.plugins()?;
@@ -66,7 +84,7 @@ pub fn render(global: &Global, args: &RenderCommand) -> Result<u8, Diagnostic> {
             (lock, store, run, Some(timeline))
         }
     };
-    let ready = Ready { place: &place, sandbox, registry, generators, output_dir };
+    let ready = Ready { place: &place, sandbox, registry, generators, output_dir, pace };
     ready.work(global, lock, store, run, timeline, begun)
 }
 
@@ -82,7 +100,7 @@ pub fn go_on(
     let (sandbox, registry) = place.plugins()?;
     let timeline = timeline_of(&store, run);
     let (generators, output_dir) = (place.generators(), place.output_dir(None)?);
-    let ready = Ready { place, sandbox, registry, generators, output_dir };
+    let ready = Ready { place, sandbox, registry, generators, output_dir, pace: Pace::AsSlotsAllow };
     ready.work(global, lock, store, run, timeline, begun)
 }
 
@@ -93,6 +111,7 @@ struct Ready<'a> {
     registry: Registry,
     generators: Generators,
     output_dir: PathBuf,
+    pace: Pace,
 }
 
 impl Ready<'_> {
@@ -105,7 +124,7 @@ impl Ready<'_> {
         timeline: Option<Timeline>,
         begun: Instant,
     ) -> Result<u8, Diagnostic> {
-        let Self { place, sandbox, registry, generators, output_dir } = self;
+        let Self { place, sandbox, registry, generators, output_dir, pace } = self;
         let store: Arc<dyn Store> = Arc::new(store);
         let others = store.runs(&RunFilter { state: Some(RunState::Active), ..RunFilter::default() }, 100)?;
         let others = others.iter().filter(|other| other.id != run).count();
@@ -115,6 +134,7 @@ impl Ready<'_> {
         let shop = place.workshop(sandbox, registry, generators, output_dir)?;
         let whole = timeline.map(|line| whole(store.as_ref(), run, &line)).transpose()?;
         let host = Host::new(Arc::clone(&store), shop, place.places(), observer(global, whole));
+        let host = if pace == Pace::OneByOne { host.one_by_one() } else { host };
         let stopped = runtime()?.block_on(async {
             let shutdown = on_signal(First::Now)?;
             host.work(Until::Run(run), shutdown.clone()).await?;

@@ -10,6 +10,9 @@ use travel_engine::RunRequest;
 use travel_engine::queue::{Clock as _, Store as _, SystemClock, TimestampMs};
 
 pub fn travel(global: &Global, args: &TravelCommand) -> Result<u8, Diagnostic> {
+    if args.legacy_travel_flow {
+        return super::render::one_by_one(global, &args.travel);
+    }
     let place = Workplace::find(global)?;
     let request = args.travel.request(&place.config, None)?;
     let start_at = match (args.start_in, args.start_at) {

@@ -2,14 +2,14 @@
 
 use super::{Done, Job, to_json};
 use crate::error::EngineError;
-use crate::limits::SHEET;
+use crate::limits::{JOIN_FADE, SHEET, TRACK_FADE};
 use crate::manifest::{FilmMade, Manifest};
 use crate::seams::SeamMade;
 use crate::submit::{check_free, check_free_for_manifest, sees_other_file, slot_artifact};
 use crate::task::{FilmOutput, slot};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use travel_artifacts::{Scratch, Stored};
-use travel_media::ClipInfo;
+use travel_media::{ClipInfo, Sound};
 
 /// Hands over an encoded film of `want` frames: what the run's last task leaves behind.
 pub(super) fn deliver(
@@ -21,6 +21,7 @@ pub(super) fn deliver(
 ) -> Result<Done, EngineError> {
     let spec = &job.spec;
     let info = verified(job, film, want)?;
+    let film = &sounded(job, scratch, film, want, &seams)?;
     let sheet = scratch.path("sheet.png");
     if spec.output.contact_sheet.is_some() {
         job.control.phase("contact-sheet", 0);
@@ -74,6 +75,34 @@ pub(super) fn deliver(
     };
     let output = to_json(&output)?;
     Ok(Done { output: output.clone(), made, run_output: Some(output), ..Done::default() })
+}
+
+/// The film with what is to be heard under it.
+fn sounded(
+    job: &Job<'_>,
+    scratch: &Scratch,
+    film: &Path,
+    frames: u32,
+    seams: &[SeamMade],
+) -> Result<PathBuf, EngineError> {
+    let (spec, seconds) = (&job.spec, job.spec.rate.seconds(frames));
+    let mut sounds = Vec::new();
+    if let Some(track) = &spec.sound.track {
+        let file = job.shop.artifacts.verified_path(track.hash)?;
+        sounds.push(Sound { file, until: seconds, fade: TRACK_FADE.min(seconds) });
+    }
+    if let Some(video) = spec.continued.as_ref().filter(|_| spec.sound.own) {
+        let file = job.shop.artifacts.verified_path(video.hash)?;
+        let (until, overlap) = (spec.rate.seconds(video.frames), seams.first().map_or(0, |seam| seam.overlap));
+        sounds.push(Sound { file, until, fade: spec.rate.seconds(overlap).max(JOIN_FADE).min(until) });
+    }
+    if sounds.is_empty() {
+        return Ok(film.to_owned());
+    }
+    job.control.phase("sound", 0);
+    let out = scratch.path("sounded.mp4");
+    travel_media::lay_sound(film, &sounds, seconds, &out, job.control.as_ref())?;
+    Ok(out)
 }
 
 /// Decodes and counts a film.

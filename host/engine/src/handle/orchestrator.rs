@@ -3,7 +3,7 @@
 use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
 use crate::planning::{PlanInput, plan};
-use crate::spec::Able;
+use crate::spec::{Able, RunSpec};
 use crate::submit::check_output;
 use crate::task::{
     POOL_ENCODE, Previous, SEGMENT, STITCH, SegmentInput, StitchClip, StitchInput, UPSCALE, UpscaleInput, slot,
@@ -76,6 +76,9 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
                 if stitch.continued {
                     slots.push(slot::CONTINUED.to_owned());
                 }
+                if spec.upscale.is_none() {
+                    slots.extend(sounds(spec));
+                }
                 with_files(task, job, slots)?
             }
         };
@@ -97,7 +100,7 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
         let key = free_key(graph);
         let mut task =
             NewTask::new(key, UPSCALE, upscaler.describe()?.pool, to_json(&UpscaleInput { stitch: stitch.clone() })?);
-        task = task.after(stitch);
+        task = with_files(task.after(stitch), job, sounds(spec).collect())?;
         task.priority = USUAL_PRIORITY;
         task.affinity = Some(upscaler.affinity(None));
         task.deadline = spec.attempt_deadline_s.map(Duration::from_secs);
@@ -109,6 +112,12 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
         "phases_ms": job.control.phases_ms(),
     });
     Ok(Done { output, emitted, ..Done::default() })
+}
+
+/// Slots of what is heard under the film.
+fn sounds(spec: &RunSpec) -> impl Iterator<Item = String> {
+    let track = spec.sound.track.as_ref().map(|_| slot::AUDIO.to_owned());
+    track.into_iter().chain(spec.sound.own.then(|| slot::CONTINUED.to_owned()))
 }
 
 /// A key for the host's own node, which no node of the plugin's bears.

@@ -9,7 +9,7 @@ use crate::task::{JoinedOutput, StitchInput, parse, slot};
 use std::path::PathBuf;
 use travel::crossfade::Request;
 use travel::{Dims, MediumId, MediumInfo, MediumKind, Role};
-use travel_media::{ClipSource, Encode, MediaSet, Source};
+use travel_media::{ClipSource, Encode, InBetween, MediaSet, Source, Stitch};
 use travel_queue::NewEvent;
 
 pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
@@ -46,7 +46,16 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
         (0u32..).zip(&clips).map(|(i, clip)| (MediumId(i), Source::Clip(clip.path.clone()))).collect();
     // What is encoded once more loses nothing here.
     let encode = if spec.upscale.is_some() { Encode::lossless(spec.encode.ten_bit) } else { spec.encode };
-    travel_media::stitch(&plan, &request, &media, spec.canvas, spec.rate, &encode, &film, control)?;
+    let stitch = Stitch {
+        plan: &plan,
+        request: &request,
+        clips: &media,
+        canvas: spec.canvas,
+        rate: spec.rate,
+        encode: &encode,
+        between: in_betweener(),
+    };
+    stitch.film(&film, control)?;
     let mut page = None;
     if let Some(path) = &spec.output.seams {
         job.control.phase("seams", 0);
@@ -69,6 +78,14 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     made.extend(page);
     let output = JoinedOutput { frames: info.frames, dims: info.dims, seams, phases_ms: job.control.phases_ms() };
     Ok(Done { output: to_json(&output)?, made, events, ..Done::default() })
+}
+
+/// Who finds what lies between two frames: the embedded network, where the program has it.
+fn in_betweener() -> Option<&'static dyn InBetween> {
+    #[cfg(feature = "rife")]
+    return Some(&travel_generators::Rife);
+    #[cfg(not(feature = "rife"))]
+    return None;
 }
 
 /// Tells of joins that may show.

@@ -1,13 +1,18 @@
-//! Two frames mixed into one, and one frame toned, in the film's planes: exact in fixed point, rounded once.
+//! Two frames mixed into one, and one frame toned, in the film's planes: code values exact in fixed point, all rounded once.
 
 use super::depth::{Depth, FRACTION};
 use super::levels::{self, Levels};
-use super::unsharp;
+use super::{light, unsharp};
 use crate::error::MediaError;
 use crate::pixels::rows::{new_frame, plane_dims_420, rows, rows_mut};
+use crate::pixels::to_rgb::to_rgb;
+use crate::pixels::to_yuv::to_yuv420;
+use crate::stitch::InBetween;
+use crate::watch::Watch;
 use ffmpeg_next::frame::Video;
 use std::path::Path;
 use travel::Dims;
+use travel::crossfade::Mixing;
 
 /// Fraction bits of a share; with those of a table they make the fraction bits of a sample.
 const SHARE: u32 = FRACTION - levels::FRACTION;
@@ -37,38 +42,122 @@ pub(crate) fn toned(frame: Video, levels: Option<&Levels>, depth: Depth, path: &
     Ok(out)
 }
 
-/// `(1 − w) · left + w · right`, then sharpened by `sharpen` on Y′.
-pub(crate) fn mixed(
-    left: &Side<'_>,
-    right: &Side<'_>,
-    w: f32,
-    sharpen: f32,
-    depth: Depth,
-    path: &Path,
-) -> Result<Video, MediaError> {
-    let dims = Dims { width: left.frame.width(), height: left.frame.height() };
-    let mut out = new_frame(depth.pixel(), dims, path)?;
-    let share = share(w);
-    for plane in 0..3 {
-        let (width, height) = plane_dims_420(dims, plane);
-        let (l, r) = (table(left, plane), table(right, plane));
-        let pairs = rows(left.frame, plane, width).zip(rows(right.frame, plane, width));
-        if plane == 0 && sharpen > 0.0 {
-            let mut luma = Vec::with_capacity(width * height);
-            for (left, right) in pairs {
-                luma.extend(mix(left, l, right, r, share).map(|s| s as f32 / (1u32 << FRACTION) as f32));
-            }
-            let sharp = unsharp::sharpened(&luma, width, sharpen);
-            for (to, from) in rows_mut(&mut out, 0, depth.row_bytes(width)).zip(sharp.chunks_exact(width)) {
-                depth.store(to, from.iter().map(|s| (s * (1u32 << FRACTION) as f32) as u32));
-            }
-            continue;
-        }
-        for (to, (left, right)) in rows_mut(&mut out, plane, depth.row_bytes(width)).zip(pairs) {
-            depth.store(to, mix(left, l, right, r, share));
+/// Who mixes the frames of a film.
+pub(crate) struct Mixer<'a> {
+    pub(crate) depth: Depth,
+    /// The film, in errors.
+    pub(crate) out: &'a Path,
+    pub(crate) between: Option<&'a dyn InBetween>,
+    pub(crate) on: &'a dyn Watch,
+}
+
+impl Mixer<'_> {
+    /// Two frames mixed, then sharpened by `sharpen` on Y′.
+    pub(crate) fn mixed(
+        &self,
+        left: &Side<'_>,
+        right: &Side<'_>,
+        mixing: Mixing,
+        w: f32,
+        sharpen: f32,
+    ) -> Result<Video, MediaError> {
+        let dims = Dims { width: left.frame.width(), height: left.frame.height() };
+        match mixing {
+            Mixing::Coded => self.coded(left, right, w, sharpen, dims),
+            Mixing::LinearLight => self.stored(light::mixed(left, right, w, dims), sharpen),
+            Mixing::Aligned => self.stored(Planes::read(&self.aligned(left, right, w)?, dims), sharpen),
         }
     }
-    Ok(out)
+
+    /// `(1 − w) · left + w · right` of code values.
+    fn coded(&self, left: &Side<'_>, right: &Side<'_>, w: f32, sharpen: f32, dims: Dims) -> Result<Video, MediaError> {
+        let depth = self.depth;
+        let mut out = new_frame(depth.pixel(), dims, self.out)?;
+        let share = share(w);
+        for plane in 0..3 {
+            let (width, height) = plane_dims_420(dims, plane);
+            let (l, r) = (table(left, plane), table(right, plane));
+            let pairs = rows(left.frame, plane, width).zip(rows(right.frame, plane, width));
+            if plane == 0 && sharpen > 0.0 {
+                let mut luma = Vec::with_capacity(width * height);
+                for (left, right) in pairs {
+                    luma.extend(mix(left, l, right, r, share).map(|s| s as f32 / ONE));
+                }
+                store(&mut out, 0, &unsharp::sharpened(&luma, width, sharpen), width, depth);
+                continue;
+            }
+            for (to, (left, right)) in rows_mut(&mut out, plane, depth.row_bytes(width)).zip(pairs) {
+                depth.store(to, mix(left, l, right, r, share));
+            }
+        }
+        Ok(out)
+    }
+
+    /// What lies between the two sides at `w`, by motion.
+    fn aligned(&self, left: &Side<'_>, right: &Side<'_>, w: f32) -> Result<Video, MediaError> {
+        let refuse = |reason: String| MediaError::NoInBetween { path: self.out.to_owned(), reason };
+        let between = self.between.ok_or_else(|| refuse("nobody here finds motion".to_owned()))?;
+        let rgb = |side: &Side<'_>| {
+            to_rgb(&toned(side.frame.clone(), side.levels.as_ref(), Depth::Eight, self.out)?, self.out)
+        };
+        let (from, to) = (rgb(left)?, rgb(right)?);
+        let made = between.between(&from, &to, f64::from(w.clamp(0.0, 1.0)), self.on);
+        if self.on.cancelled() {
+            return Err(MediaError::Cancelled { done: 0, total: 1 });
+        }
+        to_yuv420(&made.map_err(refuse)?, self.out)
+    }
+
+    fn stored(&self, mut planes: Planes, sharpen: f32) -> Result<Video, MediaError> {
+        let mut out = new_frame(self.depth.pixel(), planes.dims, self.out)?;
+        let (width, _) = plane_dims_420(planes.dims, 0);
+        if sharpen > 0.0 {
+            let [luma, ..] = &mut planes.planes;
+            *luma = unsharp::sharpened(luma, width, sharpen);
+        }
+        for (plane, codes) in planes.planes.iter().enumerate() {
+            store(&mut out, plane, codes, plane_dims_420(planes.dims, plane).0, self.depth);
+        }
+        Ok(out)
+    }
+}
+
+/// Planes of 4:2:0 as 8-bit code values, not rounded.
+pub(super) struct Planes {
+    pub(super) planes: [Vec<f32>; 3],
+    dims: Dims,
+}
+
+impl Planes {
+    pub(super) fn new(dims: Dims) -> Self {
+        let plane = |plane| {
+            let (width, height) = plane_dims_420(dims, plane);
+            vec![0.0; width * height]
+        };
+        Self { planes: [plane(0), plane(1), plane(2)], dims }
+    }
+
+    fn read(frame: &Video, dims: Dims) -> Self {
+        let plane = |plane| {
+            let (width, _) = plane_dims_420(dims, plane);
+            rows(frame, plane, width).flatten().map(|code| f32::from(*code)).collect()
+        };
+        Self { planes: [plane(0), plane(1), plane(2)], dims }
+    }
+}
+
+/// One of a sample in fixed point.
+const ONE: f32 = (1u32 << FRACTION) as f32;
+
+fn store(out: &mut Video, plane: usize, codes: &[f32], width: usize, depth: Depth) {
+    for (to, codes) in rows_mut(out, plane, depth.row_bytes(width)).zip(codes.chunks_exact(width.max(1))) {
+        depth.store(to, codes.iter().map(|code| (code * ONE) as u32));
+    }
+}
+
+/// A code value with a side's tones.
+pub(super) fn code(code: u8, side: &Side<'_>, plane: usize) -> f32 {
+    sample(code, table(side, plane)) as f32 / (1u32 << levels::FRACTION) as f32
 }
 
 /// A share of 0…1 in fixed point; one that is no number is none.
@@ -103,11 +192,16 @@ fn mix<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::watch::Unwatched;
     use ffmpeg_next::format::Pixel;
     use proptest::prelude::*;
     use travel::{Tone, Weight};
 
     const DIMS: Dims = Dims { width: 16, height: 16 };
+
+    fn mixer(depth: Depth) -> Mixer<'static> {
+        Mixer { depth, out: Path::new("test"), between: None, on: &Unwatched }
+    }
 
     fn flat(codes: [u8; 3]) -> Video {
         let mut frame = Video::new(Pixel::YUV420P, DIMS.width, DIMS.height);
@@ -136,7 +230,7 @@ mod tests {
                     Side { frame: &left, levels: None },
                     Side { frame: &right, levels: Levels::of(Some(&tone), 0, 1) },
                 ];
-                let out = mixed(&sides[0], &sides[1], w, 0.0, depth, Path::new("test")).unwrap();
+                let out = mixer(depth).mixed(&sides[0], &sides[1], Mixing::Coded, w, 0.0).unwrap();
                 for plane in 0..3 {
                     let want = f64::from(l[plane]) * (1.0 - f64::from(w)) + toned_float(r[plane], plane, &tone) * f64::from(w);
                     let got = match depth {
@@ -149,11 +243,47 @@ mod tests {
         }
     }
 
+    /// Every pixel another one.
+    fn textured(seed: u32) -> Video {
+        let mut frame = flat([0; 3]);
+        for plane in 0..3 {
+            for (i, code) in (0u32..).zip(frame.data_mut(plane)) {
+                *code = 16 + (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 24) as u8 % 220;
+            }
+        }
+        frame
+    }
+
+    proptest! {
+        #[test]
+        fn light_of_a_frame_and_itself_is_the_frame_and_that_of_two_lies_between_them(
+            seed in any::<u32>(), other in any::<u32>(), w in 0.0f32..=1.0,
+        ) {
+            let left = textured(seed);
+            let side = |frame| Side { frame, levels: None };
+            let same = mixer(Depth::Eight).mixed(&side(&left), &side(&left), Mixing::LinearLight, w, 0.0).unwrap();
+            for plane in 0..3 {
+                prop_assert!(rows(&same, plane, 8).eq(rows(&left, plane, 8)), "plane {}", plane);
+            }
+            // Greys: as bright as the mean of their light, and so at least as bright as the mean of their codes.
+            let (dark, bright) = (40 + (seed % 60) as u8, 140 + (other % 90) as u8);
+            let (left, right) = (flat([dark, 128, 128]), flat([bright, 128, 128]));
+            let made = mixer(Depth::Eight).mixed(&side(&left), &side(&right), Mixing::LinearLight, w, 0.0).unwrap();
+            let light = |code: f64| ((code - 16.0) / 219.0).powf(2.4);
+            let mean = light(dark.into()) * (1.0 - f64::from(w)) + light(bright.into()) * f64::from(w);
+            let want = 219.0 * mean.powf(1.0 / 2.4) + 16.0;
+            let got = f64::from(made.data(0)[0]);
+            prop_assert!((got - want).abs() <= 0.51, "{} {}", got, want);
+            prop_assert!(got + 0.51 >= f64::from(dark) * (1.0 - f64::from(w)) + f64::from(bright) * f64::from(w));
+            prop_assert_eq!(made.data(1)[0], 128);
+        }
+    }
+
     #[test]
     fn sharpening_a_flat_frame_changes_nothing() {
         let (left, right) = (flat([100, 128, 128]), flat([200, 90, 128]));
         let side = |frame| Side { frame, levels: None };
-        let out = mixed(&side(&left), &side(&right), 0.5, 0.8, Depth::Eight, Path::new("test")).unwrap();
+        let out = mixer(Depth::Eight).mixed(&side(&left), &side(&right), Mixing::Coded, 0.5, 0.8).unwrap();
         assert!(out.data(0)[..16].iter().all(|y| *y == 150));
         assert_eq!(out.data(1)[0], 109);
     }

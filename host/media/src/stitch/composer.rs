@@ -1,11 +1,13 @@
 //! The edit list, step by step, as frames of film.
 
 use crate::error::MediaError;
-use crate::film::blend::{Side, mixed, toned};
+use crate::film::blend::{Mixer, Side, toned};
 use crate::film::depth::Depth;
 use crate::film::footage::Footage;
 use crate::film::levels::Levels;
 use crate::medium::MediaSet;
+use crate::stitch::Stitch;
+use crate::watch::Watch;
 use std::collections::BTreeMap;
 use std::path::Path;
 use travel::crossfade::{Blend, Copy, Plan, Step};
@@ -14,20 +16,19 @@ use travel::{Dims, MediumId, Rate};
 /// Hands every frame of the film to `put`, in order, until it answers that nobody wants more. `out` names the film in
 /// errors.
 pub(super) fn compose(
-    plan: &Plan,
-    clips: &MediaSet,
-    canvas: Dims,
-    rate: Rate,
+    film: &Stitch<'_>,
     depth: Depth,
     out: &Path,
+    on: &dyn Watch,
     put: &mut dyn FnMut(ffmpeg_next::frame::Video) -> bool,
 ) -> Result<(), MediaError> {
-    let last_use = last_use(plan);
-    let mut reel = Reel { clips, canvas, rate, open: BTreeMap::new() };
-    for (i, step) in plan.steps.iter().enumerate() {
+    let last_use = last_use(film.plan);
+    let mut reel = Reel { clips: film.clips, canvas: film.canvas, rate: film.rate, open: BTreeMap::new() };
+    let mixer = Mixer { depth, out, between: film.between, on };
+    for (i, step) in film.plan.steps.iter().enumerate() {
         let wanted = match step {
             Step::Copy(copy) => copy_step(copy, &mut reel, depth, out, put)?,
-            Step::Blend(blend) => blend_step(blend, &mut reel, depth, out, put)?,
+            Step::Blend(blend) => blend_step(blend, &mut reel, &mixer, put)?,
         };
         if !wanted {
             return Ok(());
@@ -57,8 +58,7 @@ fn copy_step(
 fn blend_step(
     blend: &Blend,
     reel: &mut Reel<'_>,
-    depth: Depth,
-    out: &Path,
+    mixer: &Mixer<'_>,
     put: &mut dyn FnMut(ffmpeg_next::frame::Video) -> bool,
 ) -> Result<bool, MediaError> {
     let count = blend.count;
@@ -67,7 +67,7 @@ fn blend_step(
         let right = reel.frame(blend.right, blend.right_start.saturating_add(i))?;
         let left = Side { frame: &left, levels: Levels::of(blend.left_tone.as_ref(), i, count) };
         let right = Side { frame: &right, levels: Levels::of(blend.right_tone.as_ref(), i, count) };
-        let mixed = mixed(&left, &right, blend.w.at(i, count), blend.sharpen.at(i, count), depth, out)?;
+        let mixed = mixer.mixed(&left, &right, blend.mixing, blend.w.at(i, count), blend.sharpen.at(i, count))?;
         if !put(mixed) {
             return Ok(false);
         }

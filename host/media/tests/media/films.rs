@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::path::PathBuf;
 use travel::crossfade::Step;
 use travel::{Dims, Tone, Weight};
-use travel_media::{Codec, Encode, MediaError, Preset, RgbFrame, Unwatched, probe, stitch};
+use travel_media::{Codec, Encode, MediaError, Preset, RgbFrame, Stitch, Unwatched, probe};
 
 /// Lengths, and overlaps that never reach into one another.
 fn shapes() -> impl Strategy<Value = (Vec<u32>, Vec<u32>)> {
@@ -45,7 +45,7 @@ proptest! {
         let (request, media) = request(&named, &overlaps, DIMS);
         let plan = plan(&request, cosine);
         let out = dir.path().join("film.mp4");
-        let info = stitch(&plan, &request, &media, DIMS, RATE, &lossless(), &out, &Unwatched).unwrap();
+        let info = Stitch { plan: &plan, request: &request, clips: &media, canvas: DIMS, rate: RATE, encode: &lossless(), between: None }.film(&out, &Unwatched).unwrap();
         prop_assert_eq!(u64::from(info.frames), request.film_frames());
         let counted = probe(&out, &Unwatched).unwrap();
         prop_assert_eq!((counted.frames, counted.rate, counted.dims), (info.frames, RATE, DIMS));
@@ -89,7 +89,17 @@ fn the_same_inputs_give_the_same_bytes_with_every_codec() {
         let encode = Encode { codec, ten_bit, preset: Preset::Fast, ..Encode::default() };
         let [x, y] = ["x.mp4", "y.mp4"].map(|out| {
             let out = dir.path().join(out);
-            stitch(&plan, &request, &media, DIMS, RATE, &encode, &out, &Unwatched).unwrap();
+            Stitch {
+                plan: &plan,
+                request: &request,
+                clips: &media,
+                canvas: DIMS,
+                rate: RATE,
+                encode: &encode,
+                between: None,
+            }
+            .film(&out, &Unwatched)
+            .unwrap();
             out
         });
         assert!(std::fs::read(&x).unwrap() == std::fs::read(&y).unwrap(), "{codec:?} {ten_bit}");
@@ -135,7 +145,17 @@ fn foreign_clips_are_converted_once_and_keep_their_colours() {
     );
     let (request, media) = request(&[(&rgb, 10), (&foreign, 10), (&large, 10)], &[4, 0], dims);
     let plan = plan(&request, cosine);
-    stitch(&plan, &request, &media, dims, RATE, &lossless(), &film, &Unwatched).unwrap();
+    Stitch {
+        plan: &plan,
+        request: &request,
+        clips: &media,
+        canvas: dims,
+        rate: RATE,
+        encode: &lossless(),
+        between: None,
+    }
+    .film(&film, &Unwatched)
+    .unwrap();
     let frames = read(&film);
     assert_eq!(frames.len(), 26);
     for (n, frame) in frames.iter().enumerate() {
@@ -161,7 +181,17 @@ fn tones_change_the_film_and_sharpening_changes_only_edges() {
             Step::Copy(_) => {}
         }
     }
-    stitch(&plan, &request, &media, DIMS, RATE, &lossless(), &film, &Unwatched).unwrap();
+    Stitch {
+        plan: &plan,
+        request: &request,
+        clips: &media,
+        canvas: DIMS,
+        rate: RATE,
+        encode: &lossless(),
+        between: None,
+    }
+    .film(&film, &Unwatched)
+    .unwrap();
     let levels: Vec<u8> = read(&film).iter().map(|f| f.pixel(40, 20).unwrap()[1]).collect();
     assert!(levels[0].abs_diff(100) <= 1 && levels[6].abs_diff(150) <= 1, "{levels:?}");
     assert!(levels[10].abs_diff(100) <= 1 && levels[15].abs_diff(200) <= 1, "{levels:?}");
@@ -175,7 +205,10 @@ fn a_full_disk_a_missing_clip_and_a_wrong_plan_are_told_apart() {
     std::os::unix::fs::symlink("/dev/full", &full).unwrap();
     let (mut request, media) = request(&[(&clip, 40)], &[], DIMS);
     let plan = plan(&request, cosine);
-    let run = |request: &_, media: &_, out: &_| stitch(&plan, request, media, DIMS, RATE, &lossless(), out, &Unwatched);
+    let run = |request: &_, media: &_, out: &_| {
+        Stitch { plan: &plan, request, clips: media, canvas: DIMS, rate: RATE, encode: &lossless(), between: None }
+            .film(out, &Unwatched)
+    };
     assert!(matches!(run(&request, &media, &full), Err(MediaError::DiskFull { .. })));
     assert!(matches!(run(&request, &Default::default(), &film), Err(MediaError::UnknownMedium { .. })));
     std::fs::remove_file(&clip).unwrap();
@@ -202,7 +235,17 @@ fn a_film_can_be_cancelled_and_leaves_nothing() {
     numbered_clip(&clip, 0..40);
     let (request, media) = request(&[(&clip, 40)], &[], DIMS);
     let plan = plan(&request, cosine);
-    let error = stitch(&plan, &request, &media, DIMS, RATE, &lossless(), &film, &AfterFive).unwrap_err();
+    let error = Stitch {
+        plan: &plan,
+        request: &request,
+        clips: &media,
+        canvas: DIMS,
+        rate: RATE,
+        encode: &lossless(),
+        between: None,
+    }
+    .film(&film, &AfterFive)
+    .unwrap_err();
     assert!(matches!(error, MediaError::Cancelled { done: 5, total: 40 }), "{error:?}");
     assert!(!film.exists());
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 use std::process::Command;
-use travel::crossfade::{Blend, Copy, Join, Plan, Request, Step};
+use travel::crossfade::{Blend, Copy, Join, Mixing, Plan, Request, Step};
 use travel::{Dims, MediumId, MediumInfo, MediumKind, Rate, Span, Weight};
-use travel_media::{Encode, Intermediate, MediaSet, Preset, RgbFrame, RgbReader, RgbWriter, Source, Unwatched, stitch};
+use travel_media::{Encode, Intermediate, MediaSet, Preset, RgbFrame, RgbReader, RgbWriter, Source, Stitch, Unwatched};
 
 pub(crate) const DIMS: Dims = Dims { width: 80, height: 48 };
 pub(crate) const RATE: Rate = Rate { num: 16, den: 1 };
@@ -58,7 +58,9 @@ pub(crate) fn lossless() -> Encode {
 pub(crate) fn film_of(clip: &Path, frames: u32, dims: Dims, encode: &Encode, out: &Path) {
     let (request, media) = request(&[(clip, frames)], &[], dims);
     let plan = plan(&request, |_| Weight::ZERO);
-    stitch(&plan, &request, &media, dims, RATE, encode, out, &Unwatched).unwrap();
+    Stitch { plan: &plan, request: &request, clips: &media, canvas: dims, rate: RATE, encode, between: None }
+        .film(out, &Unwatched)
+        .unwrap();
 }
 
 pub(crate) fn request(clips: &[(&Path, u32)], overlaps: &[u32], dims: Dims) -> (Request, MediaSet) {
@@ -100,6 +102,7 @@ pub(crate) fn plan(request: &Request, weight: impl Fn(u32) -> Weight) -> Plan {
                 right_tone: None,
                 count: after,
                 w: weight(after),
+                mixing: Mixing::Coded,
                 sharpen: Weight::ZERO,
             }));
         }

@@ -12,8 +12,8 @@ use crate::completion::EmittedTask;
 use crate::error::{QueueError, Result};
 use crate::ids::{RunId, TaskId, TimestampMs};
 use crate::limits::DEFAULT_WEIGHT;
-use crate::state::{EventKind, TaskState};
-use crate::submission::{NewRun, SlotArtifact, Submitted};
+use crate::state::{EventKind, RunState, TaskState};
+use crate::submission::{NewRun, PastRun, SlotArtifact, Submitted};
 
 /// A run that may be written down as it is.
 pub(super) struct RunParcel {
@@ -67,6 +67,56 @@ pub(super) fn submit(tx: &Tx<'_>, new: &RunParcel) -> Outcome<Submitted> {
     event(tx, run, None, EventKind::RunSubmitted, &json!({"tasks": new.tasks.len()}))?;
     add_tasks(tx, run, tenant, &new.tasks, new.start_at)?;
     settle(tx, run)?;
+    Ok(Submitted { run, created: true })
+}
+
+/// A past run as it may be written down.
+pub(super) struct PastParcel {
+    run: PastRun,
+    spec: String,
+    output: Option<String>,
+}
+
+pub(super) fn prepare_past(run: PastRun) -> Result<PastParcel> {
+    parcel::name("a tenant's name", &run.tenant)?;
+    parcel::name("a run's name", &run.name)?;
+    parcel::name("an idempotency key", &run.idem_key)?;
+    if run.state == RunState::Active || run.finished_at < run.created_at {
+        return Err(parcel::invalid(
+            &format!("run {:?}", run.name),
+            "it is not over, or ended before it began".to_owned(),
+        ));
+    }
+    Ok(PastParcel {
+        spec: parcel::payload("a run's specification", &run.spec)?,
+        output: run.output.as_ref().map(|output| parcel::payload("a run's output", output)).transpose()?,
+        run,
+    })
+}
+
+pub(super) fn record_past(tx: &Tx<'_>, past: &PastParcel) -> Outcome<Submitted> {
+    let PastParcel { run: past, spec, output } = past;
+    let tenant = tenant(tx, &past.tenant)?;
+    let known = first(
+        tx.sql,
+        "SELECT id FROM run WHERE tenant_id = ?1 AND idem_key = ?2",
+        params![tenant, past.idem_key],
+        |row| Ok(row.get(0)?),
+    )?;
+    if let Some(run) = known {
+        return Ok(Submitted { run, created: false });
+    }
+    let run: RunId = tx
+        .sql
+        .prepare_cached(
+            "INSERT INTO run(tenant_id, name, idem_key, state, error, created_at, finished_at)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
+        )?
+        .query_row(
+            params![tenant, past.name, past.idem_key, past.state, past.error, past.created_at, past.finished_at],
+            |row| row.get(0),
+        )?;
+    change(tx.sql, "INSERT INTO run_io(run_id, spec, output) VALUES(?1, ?2, ?3)", params![run, spec, output])?;
     Ok(Submitted { run, created: true })
 }
 

@@ -108,6 +108,11 @@ pub(crate) fn crossfade_plan(p: c::Plan) -> Result<crossfade::Plan, InvalidPlan>
             right_tone: b.right_tone.map(tone),
             count: b.count,
             w: weight(b.w),
+            mixing: match b.mixing {
+                c::Mixing::Coded => crossfade::Mixing::Coded,
+                c::Mixing::LinearLight => crossfade::Mixing::LinearLight,
+                c::Mixing::Aligned => crossfade::Mixing::Aligned,
+            },
             sharpen: weight(b.sharpen),
         })),
         c::Step::Other((kind, _)) => Err(unknown(format!("steps[{i}]"), &kind)),

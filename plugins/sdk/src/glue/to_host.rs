@@ -87,6 +87,11 @@ pub fn crossfade_plan(p: crossfade::Plan) -> c::Plan {
             right_tone: b.right_tone.map(tone),
             count: b.count,
             w: weight(b.w),
+            mixing: match b.mixing {
+                crossfade::Mixing::Coded => c::Mixing::Coded,
+                crossfade::Mixing::LinearLight => c::Mixing::LinearLight,
+                crossfade::Mixing::Aligned => c::Mixing::Aligned,
+            },
             sharpen: weight(b.sharpen),
         }),
     });

@@ -64,6 +64,13 @@ impl Correction {
         Some(Tone { gain: planes.map(|p| p.gain as f32), offset: planes.map(|p| p.offset as f32), amount })
     }
 
+    /// Frames of the clip in pieces over each of which the tone changes evenly; none of no frames.
+    pub(super) fn evenly(&self, at: Span) -> impl Iterator<Item = Span> {
+        let whole = self.decay.map_or(0, |(from, _)| from).saturating_sub(at.start).min(at.count);
+        let pieces = [Span::new(at.start, whole), Span::new(at.start.saturating_add(whole), at.count - whole)];
+        pieces.into_iter().filter(|piece| piece.count > 0)
+    }
+
     fn amount(&self, frame: u32) -> f64 {
         match self.decay {
             Some((from, over)) if frame >= from => {

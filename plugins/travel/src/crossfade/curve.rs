@@ -19,8 +19,8 @@ pub(super) fn sharpen(curve: Curve, amount: f64, n: u32) -> Weight {
     }
     let at = |i: u32| match curve {
         Curve::Original => share(curve, i, n),
-        Curve::Cosine | Curve::Linear if n < 3 => 0.0,
-        Curve::Cosine | Curve::Linear => {
+        Curve::Cosine | Curve::Linear | Curve::Sharp if n < 3 => 0.0,
+        Curve::Cosine | Curve::Linear | Curve::Sharp => {
             let t = f64::from(i) / f64::from(n - 1);
             4.0 * t * (1.0 - t)
         }
@@ -32,7 +32,7 @@ fn share(curve: Curve, i: u32, n: u32) -> f64 {
     let inside = f64::from(i + 1) / (f64::from(n) + 1.0);
     match curve {
         Curve::Linear => inside,
-        Curve::Cosine => ease(inside),
+        Curve::Cosine | Curve::Sharp => ease(inside),
         Curve::Original => ease(f64::from(i + 1) / f64::from(n)),
     }
 }

@@ -3,8 +3,8 @@
 use crate::numbers::Share;
 use serde::{Deserialize, Serialize};
 
-/// What `sharpen` was in films with the curve `original`.
-const ORIGINAL_SHARPEN: f64 = 0.3;
+/// What `sharpen` is with the curve `sharp`, and was in films with the curve `original`.
+const SHARPEN: f64 = 0.3;
 
 /// The parameters; `schemas/crossfade.json` describes them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -12,6 +12,11 @@ const ORIGINAL_SHARPEN: f64 = 0.3;
 pub struct Params {
     /// How the later clip takes over.
     pub curve: Curve,
+    /// How two frames become one.
+    pub mixing: Mix,
+    /// How many frames of an overlap are faded at the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fade_frames: Option<u32>,
     /// Whether its colours follow the earlier one's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub colour_match: Option<ColourMatch>,
@@ -31,6 +36,23 @@ pub enum Curve {
     Original,
     /// `t`, strictly between the clips.
     Linear,
+    /// The cosine, sharpened in the middle.
+    Sharp,
+}
+
+/// How two frames become one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mix {
+    /// In code values.
+    #[default]
+    Coded,
+    /// In light.
+    LinearLight,
+    /// By motion.
+    Aligned,
+    /// By motion where the two sides are unlike one another, in code values elsewhere.
+    Auto,
 }
 
 /// Whether the later clip's colours follow the earlier one's.
@@ -51,7 +73,7 @@ impl Params {
     pub fn colour_match(&self) -> ColourMatch {
         self.colour_match.unwrap_or(match self.curve {
             Curve::Original => ColourMatch::Off,
-            Curve::Cosine | Curve::Linear => ColourMatch::Hold,
+            Curve::Cosine | Curve::Linear | Curve::Sharp => ColourMatch::Hold,
         })
     }
 
@@ -60,7 +82,7 @@ impl Params {
     pub fn sharpen(&self) -> f64 {
         match (self.sharpen, self.curve) {
             (Some(share), _) => share.get(),
-            (None, Curve::Original) => ORIGINAL_SHARPEN,
+            (None, Curve::Original | Curve::Sharp) => SHARPEN,
             (None, Curve::Cosine | Curve::Linear) => 0.0,
         }
     }
