@@ -92,6 +92,9 @@ pub enum Command {
     /// List plugins, or look into one
     #[command(subcommand)]
     Plugins(PluginsCommand),
+    /// Clean up what was made on the way to films
+    #[command(subcommand)]
+    Artifacts(ArtifactsCommand),
     /// Take over what a database of the Python original tells of runs that are over, once
     Migrate(MigrateCommand),
     /// Print a completion script: `travel-host completions bash > /etc/bash_completion.d/travel-host`
@@ -174,6 +177,24 @@ pub struct RunCommand {
     /// Also serve a database of the Python original: its queued rows are made here, and answered there
     #[arg(long, value_name = "TASKS.DB")]
     pub legacy_db: Option<PathBuf>,
+}
+
+/// `artifacts`
+#[derive(Debug, Subcommand)]
+pub enum ArtifactsCommand {
+    /// Remove stored clips, guides, encoded parts, logs and former takes of runs that are over; films, manifests and inputs stay.
+    /// Which, [clean-up] of travel-host.toml says, unless it is said here
+    Gc {
+        /// Of runs that ended longer ago than this, as `14d`
+        #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+        older_than: Option<std::time::Duration>,
+        /// Of the runs that ended longest ago, while all together take more MiB than this
+        #[arg(long, value_name = "MIB")]
+        max_mb: Option<u64>,
+        /// Tell what would be removed, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// `migrate`

@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod artifacts;
 mod generators;
 mod migrate;
 mod names;
@@ -32,6 +33,7 @@ pub fn run(cli: Cli) -> Result<u8, Diagnostic> {
         Command::Queue(args) => queue::queue(&global, &args),
         Command::Generators(args) => generators::generators(&global, &args),
         Command::Plugins(args) => plugins::plugins(&global, &args),
+        Command::Artifacts(args) => artifacts::artifacts(&global, &args),
         Command::Migrate(args) => migrate::migrate(&global, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

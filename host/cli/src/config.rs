@@ -26,6 +26,10 @@
 //! memory-mb = 24000
 //! pools = { gpu = 0, gpu-24g = 24000 }
 //!
+//! [clean-up]               # of what was made on the way to films
+//! older-than = "14d"
+//! max-mb = 200000
+//!
 //! [limits]                 # of plugins
 //! wall-ms = 2000
 //! ```
@@ -40,6 +44,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use travel::Role;
+use travel_engine::clean_up::CleanUp;
 use travel_engine::generators::process::{Recipe, duration};
 use travel_engine::generators::{CPU, Capabilities, GPU, GeneratorError, Generators};
 use travel_engine::limits::MAX_SLOTS;
@@ -79,6 +84,32 @@ pub struct Config {
     pub limits: Limits,
     /// Of videos from the network.
     pub download: DownloadConfig,
+    /// When what was made on the way to films is removed.
+    pub clean_up: CleanUpConfig,
+}
+
+/// `[clean-up]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CleanUpConfig {
+    /// Of runs that ended longer ago than this.
+    #[serde(deserialize_with = "some_duration")]
+    pub older_than: Option<Duration>,
+    /// Of the runs that ended longest ago, while all together take more than this, MiB.
+    pub max_mb: Option<u64>,
+}
+
+impl CleanUpConfig {
+    /// What is to be done; nothing when nothing is said.
+    pub fn policy(&self) -> Option<CleanUp> {
+        let max_bytes = self.max_mb.map(|mb| mb.saturating_mul(1 << 20));
+        let policy = CleanUp { older_than: self.older_than, max_bytes };
+        (policy != CleanUp::default()).then_some(policy)
+    }
+}
+
+fn some_duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    duration(from).map(Some)
 }
 
 /// `[download]`

@@ -13,6 +13,7 @@ use travel_engine::generators::process::Recipe;
 use travel_engine::generators::{Generators, Lanczos};
 use travel_engine::manifest::{Again, Manifest};
 use travel_engine::media::{Codec, Encode, Preset};
+use travel_engine::spec::Stitching;
 use travel_engine::{FlagSettings, Output, Post, References, RunRequest, UpscaleWish};
 
 /// What a film is made from. Every flag of the original tool is known under its old spelling too (`--frame_overlap`).
@@ -52,7 +53,10 @@ pub struct TravelArgs {
     /// Keep each segment's guide and mask with the run
     #[arg(long, visible_alias = "skip-cleanup", alias = "skip_cleanup")]
     pub keep_guides: bool,
-    /// As --keep-guides and -vv
+    /// What is kept of the run when it is cleaned up after: `finals`, or `all` that was made on the way, guides and masks too
+    #[arg(long, default_value = "finals", value_parser = ["finals", "all"], value_name = "WHAT")]
+    pub keep: String,
+    /// As --keep all and -vv
     #[arg(long)]
     pub debug: bool,
     /// End an attempt of a task that takes longer, as `30m` or `2h`, and try it again; three such attempts fail it
@@ -215,6 +219,10 @@ pub struct TravelArgs {
     /// Render every segment, also those that were rendered before from the same images, words, seed and settings
     #[arg(long, help_heading = "After generation")]
     pub fresh: bool,
+    /// How the film is encoded: `full`, in one piece; `auto`, segment by segment while the next one is rendered, where that is
+    /// possible, so that it is there when the last one is; `smart`, so or not at all
+    #[arg(long, default_value = "full", value_parser = stitching, value_name = "HOW", help_heading = "After generation")]
+    pub stitch: Stitching,
     /// Make the film so many times as wide and high, after its clips are joined; 0 or 1 leaves it as it is
     #[arg(
         long,
@@ -255,11 +263,11 @@ pub struct TravelArgs {
 }
 
 /// Flags of [`TravelArgs`] that say where a film goes, what it is called and whose it is.
-pub const PLACE_FLAGS: [&str; 8] =
-    ["name", "output_dir", "overwrite", "contact_sheet", "seams", "keep_guides", "debug", "tenant"];
+pub const PLACE_FLAGS: [&str; 9] =
+    ["name", "output_dir", "overwrite", "contact_sheet", "seams", "keep_guides", "keep", "debug", "tenant"];
 
 /// All others, which say what the film is: a manifest says so instead.
-pub const CONTENT_FLAGS: [&str; 49] = [
+pub const CONTENT_FLAGS: [&str; 50] = [
     "images",
     "project_preset",
     "input_images",
@@ -302,6 +310,7 @@ pub const CONTENT_FLAGS: [&str; 49] = [
     "after_first_post_generation_brightness",
     "paste_known",
     "fresh",
+    "stitch",
     "upscale_factor",
     "upscale_model_name",
     "upscale_settings",
@@ -359,6 +368,7 @@ impl TravelArgs {
                 ..Encode::default()
             },
             upscale: self.upscale(config)?,
+            stitch: self.stitch,
             audio: self.audio.clone(),
             keep_sound: !self.mute_video,
             start_at: None,
@@ -403,7 +413,8 @@ impl TravelArgs {
             contact_sheet: self.contact_sheet.then(|| film.with_extension("contact-sheet.png")),
             film,
             overwrite: self.overwrite,
-            keep_guides: self.keep_guides || self.debug,
+            keep_guides: self.keep_guides || self.debug || self.keep == "all",
+            keep_all: self.debug || self.keep == "all",
             seams: seams.transpose()?,
         })
     }
@@ -599,6 +610,15 @@ pub fn object(flag: &str, text: &str) -> Result<Map<String, Value>, Diagnostic> 
 fn role_choice(text: &str) -> Result<(Role, String), String> {
     let (role, plugin) = text.split_once('=').ok_or("write it as ROLE=PLUGIN, as guide=dissolve")?;
     Ok((role.parse()?, plugin.to_owned()))
+}
+
+fn stitching(text: &str) -> Result<Stitching, String> {
+    match text {
+        "full" => Ok(Stitching::Full),
+        "auto" => Ok(Stitching::Auto),
+        "smart" => Ok(Stitching::Smart),
+        _ => Err("full, auto or smart".to_owned()),
+    }
 }
 
 /// `3.prompt=snow`

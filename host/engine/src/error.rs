@@ -136,6 +136,12 @@ pub enum EngineError {
         /// All of them.
         what: String,
     },
+    /// A film cannot be encoded segment by segment.
+    #[error("the film cannot be encoded segment by segment: {why}")]
+    NoSmartStitch {
+        /// Why.
+        why: String,
+    },
     /// A run has no such segment, or is not laid out yet.
     #[error("run {run} has no segment {segment}{}", match of { 0 => " yet: it is not laid out".to_owned(), n => format!(": it has {n}, counted from 0") })]
     NoSegment {
@@ -155,6 +161,16 @@ pub enum EngineError {
         take: usize,
         /// How many it has.
         takes: usize,
+    },
+    /// A take's clip has expired.
+    #[error(
+        "the clip of take {take} of segment {segment} has expired: `runs redo` renders it again with its seed and prompt"
+    )]
+    TakeGone {
+        /// Which segment.
+        segment: u32,
+        /// Which take.
+        take: usize,
     },
     /// A flag asks for what the generator cannot do.
     #[error("generator {generator} cannot honour {flag}{}", if able.is_empty() { "; none here can".to_owned() }
@@ -257,8 +273,10 @@ impl EngineError {
             Self::Download(e) => e.code(),
             Self::NoManifest { .. } => "no_manifest",
             Self::InputsMissing { .. } => "inputs_missing",
+            Self::NoSmartStitch { .. } => "no_smart_stitch",
             Self::NoSegment { .. } => "no_segment",
             Self::NoTake { .. } => "no_take",
+            Self::TakeGone { .. } => "take_gone",
             Self::CannotHonour { .. } => "cannot_honour",
             Self::UnknownModel { .. } => "unknown_model",
             Self::BadClip { flaw: Flaw::Wrong { .. }, .. } => "wrong_clip",
@@ -301,6 +319,7 @@ impl EngineError {
             Self::Download(DownloadError::TooSlow { .. }) => "try again, or raise time in [download]".to_owned(),
             Self::Download(DownloadError::Broken { .. }) => "try again: it goes on where it was cut off".to_owned(),
             Self::NoManifest { .. } => "manifests lie beside their films, as FILM.manifest.json; what else has such a name is in the way of one".to_owned(),
+            Self::NoSmartStitch { .. } => "--stitch auto does so where it can, and --stitch full never".to_owned(),
             Self::NoSegment { .. } | Self::NoTake { .. } => "`travel-host runs takes RUN` lists segments and takes".to_owned(),
             Self::InputsMissing { .. } => "put them back where they came from, or use the queue that the film was made in".to_owned(),
             Self::Download(DownloadError::Status { .. } | DownloadError::Kind { .. } | DownloadError::Address { .. }) => {
@@ -445,8 +464,10 @@ impl EngineError {
             | Self::UpscaleFactor { .. }
             | Self::NoManifest { .. }
             | Self::InputsMissing { .. }
+            | Self::NoSmartStitch { .. }
             | Self::NoSegment { .. }
             | Self::NoTake { .. }
+            | Self::TakeGone { .. }
             | Self::CannotHonour { .. }
             | Self::UnknownModel { .. }
             | Self::NotAFile(_)

@@ -4,6 +4,7 @@
 //! that it made are stored before it returns, so that the row that names them comes after them.
 
 mod deliver;
+mod encode;
 mod orchestrator;
 mod segment;
 mod stitch;
@@ -14,7 +15,7 @@ use crate::control::Control;
 use crate::error::EngineError;
 use crate::spec::RunSpec;
 use crate::submit::slot_artifact;
-use crate::task::{ORCHESTRATOR, SEGMENT, STITCH, UPSCALE, slot};
+use crate::task::{ENCODE, ORCHESTRATOR, SEGMENT, STITCH, UPSCALE, slot};
 use crate::workshop::Workshop;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,7 @@ pub(crate) fn handle(
     match claimed.kind.as_str() {
         ORCHESTRATOR => orchestrator::expand(&job),
         SEGMENT => segment::generate(&job),
+        ENCODE => encode::encode(&job),
         STITCH => stitch::join(&job),
         UPSCALE => upscale::enlarge(&job),
         other => Err(EngineError::UnknownKind(other.to_owned())),

@@ -19,6 +19,7 @@
 //! | [`limits`] | the engine's numbers |
 
 mod circuit;
+pub mod clean_up;
 pub mod control;
 pub mod course;
 pub mod download;

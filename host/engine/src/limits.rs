@@ -49,6 +49,9 @@ pub const RESERVE_AFTER: Duration = Duration::from_secs(60);
 /// Tasks that a place of a generator's pool claims beyond those that it runs, to prepare them meanwhile.
 pub const PREPARE_AHEAD: u32 = 1;
 
+/// Segments of a film that is encoded segment by segment: each looks at what the ones before it have measured.
+pub(crate) const SMART_SEGMENTS: usize = 1000;
+
 /// How long a track that is longer than its film takes to fade at the end of it, seconds.
 pub(crate) const TRACK_FADE: f64 = 1.0;
 

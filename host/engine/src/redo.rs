@@ -2,7 +2,7 @@
 
 use crate::error::EngineError;
 use crate::submit::sees_other_file;
-use crate::task::{SEGMENT, STITCH, SegmentInput, UPSCALE, parse};
+use crate::task::{SEGMENT, STITCH, SegmentInput, UPSCALE, parse, slot};
 use serde::Serialize;
 use serde_json::Value;
 use travel::Leg;
@@ -47,8 +47,25 @@ pub fn redo(
     generators.by_name(generator)?.check_settings(&settings)?;
     check_film(store, run)?;
     input.segment.leg = leg;
-    let input = serde_json::to_value(input).map_err(|e| EngineError::Stored(e.to_string()))?;
-    Ok(Some(store.redo(task.id, Redo::Anew(input))?))
+    let mut tasks = expired(store, run, task.id)?;
+    tasks.push((task.id, anew(&input)?));
+    Ok(Some(store.redo(tasks)?))
+}
+
+fn anew(input: &SegmentInput) -> Result<Redo, EngineError> {
+    serde_json::to_value(input).map(Redo::Anew).map_err(|e| EngineError::Stored(e.to_string()))
+}
+
+/// Other segments that have to be rendered again because their clips are there no more.
+fn expired(store: &dyn Store, run: &RunView, but: TaskId) -> Result<Vec<(TaskId, Redo)>, EngineError> {
+    let mut tasks = Vec::new();
+    for (task, input) in all(store, run)? {
+        let is_gone = || Ok::<_, EngineError>(!store.task(task.id)?.made.iter().any(|file| file.slot == slot::CLIP));
+        if task.id != but && task.state.has_result() && is_gone()? {
+            tasks.push((task.id, anew(&input)?));
+        }
+    }
+    Ok(tasks)
 }
 
 /// What a segment of a run is asked for at present.
@@ -72,8 +89,13 @@ pub fn choose(store: &dyn Store, run: &RunView, segment: u32, take: usize) -> Re
     if chosen.is_chosen {
         return Ok(None);
     }
+    if !chosen.made.iter().any(|file| file.slot == slot::CLIP) {
+        return Err(EngineError::TakeGone { segment, take });
+    }
     check_film(store, run)?;
-    Ok(Some(store.redo(task.id, Redo::Choose(chosen.token))?))
+    let mut tasks = expired(store, run, task.id)?;
+    tasks.push((task.id, Redo::Choose(chosen.token)));
+    Ok(Some(store.redo(tasks)?))
 }
 
 /// The segments of a run in the order of the film, with their takes.

@@ -1,5 +1,6 @@
 //! What a run is: the record that is stored with it, and from which every task of it is done.
 
+use crate::limits::SMART_SEGMENTS;
 use crate::task::PluginRef;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,7 +10,7 @@ use travel::wishes::Wishes;
 use travel::{Dims, Grid, Rate, Role};
 use travel_artifacts::Hash;
 use travel_generators::{Capabilities, Generator, GeneratorError};
-use travel_media::Encode;
+use travel_media::{Codec, Encode};
 
 /// The version of [`RunSpec`] that this program writes and reads.
 pub const SPEC_VERSION: u32 = 1;
@@ -55,6 +56,9 @@ pub struct RunSpec {
     pub upscale: Option<UpscaleSpec>,
     /// Where the film goes.
     pub output: Output,
+    /// Whether the film is encoded in one piece.
+    #[serde(default)]
+    pub stitch: Stitching,
     /// What is heard under the film.
     #[serde(default)]
     pub sound: SoundSpec,
@@ -116,6 +120,48 @@ pub struct ClipRef {
     /// Where it came from.
     #[serde(default)]
     pub path: Option<PathBuf>,
+}
+
+/// How a film is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stitching {
+    /// In one piece, when all segments are there.
+    #[default]
+    Full,
+    /// Segment by segment, each as soon as it is rendered, where that is possible; else in one piece.
+    Auto,
+    /// Segment by segment; refused where that is not possible.
+    Smart,
+}
+
+impl Stitching {
+    /// What is to be done for a film of so many segments, and why it is not what was wished; an error where nothing else will
+    /// do.
+    ///
+    /// # Errors
+    /// Why a film cannot be encoded segment by segment that is to be.
+    pub fn decided(
+        self,
+        encode: &Encode,
+        is_upscaled: bool,
+        segments: usize,
+    ) -> Result<(Self, Option<String>), String> {
+        let hindrance = if encode.codec != Codec::H264 {
+            Some("only H.264 is put together from parts".to_owned())
+        } else if is_upscaled {
+            Some("a film that is made larger is encoded once, after that".to_owned())
+        } else if segments > SMART_SEGMENTS {
+            Some(format!("it has {segments} segments, and {SMART_SEGMENTS} are the most"))
+        } else {
+            None
+        };
+        match (self, hindrance) {
+            (Self::Smart, Some(why)) => Err(why),
+            (Self::Auto, Some(why)) => Ok((Self::Full, Some(why))),
+            (how, _) => Ok((how, None)),
+        }
+    }
 }
 
 /// What is heard under a film; nothing by default.
@@ -232,6 +278,9 @@ pub struct Output {
     pub seams: Option<PathBuf>,
     /// Whether guides and masks are kept in the artifact store.
     pub keep_guides: bool,
+    /// Whether nothing that was made on the way ever expires.
+    #[serde(default)]
+    pub keep_all: bool,
 }
 
 impl RunSpec {

@@ -11,7 +11,8 @@ use crate::manifest::Manifest;
 use crate::planning::{self, PlanInput, Planned};
 use crate::rehearsal;
 use crate::spec::{
-    Able, ClipRef, Output, Post, References, RunSpec, SPEC_VERSION, SoundRef, SoundSpec, StillRef, UpscaleSpec,
+    Able, ClipRef, Output, Post, References, RunSpec, SPEC_VERSION, SoundRef, SoundSpec, StillRef, Stitching,
+    UpscaleSpec,
 };
 use crate::task::{ORCHESTRATOR, POOL_PLAN, PluginRef, slot};
 use serde_json::{Map, Value, json};
@@ -66,6 +67,8 @@ pub struct RunRequest {
     pub encode: Encode,
     /// Who makes the film larger, and by how much; nobody when missing.
     pub upscale: Option<UpscaleWish>,
+    /// Whether the film is encoded in one piece.
+    pub stitch: Stitching,
     /// A track under the film.
     pub audio: Option<PathBuf>,
     /// Whether the sound of the continued video is kept.
@@ -108,6 +111,7 @@ pub struct Prepared {
     stills: Vec<(PathBuf, Dims)>,
     continued: Option<(PathBuf, Dims, u32)>,
     own_sound: bool,
+    stitch: Stitching,
     canvas: Dims,
     upscale: Option<UpscaleSpec>,
     able: Able,
@@ -241,6 +245,9 @@ impl Prepared {
         let film = Film { canvas, rate: request.rate, stills: &dims, grid: able.grid, params: &guide };
         rehearsal::guides(&plugins.guide, &plan, &film, &context)?;
         rehearsal::crossfade(&plugins.crossfade, &plan, crossfade, &context)?;
+        let decided = request.stitch.decided(&request.encode, upscale.is_some(), plan.timeline.segments.len());
+        let (stitch, why) = decided.map_err(|why| EngineError::NoSmartStitch { why })?;
+        notes.extend(why.map(|why| format!("the film is encoded in one piece: {why}")));
         if let Some(path) = &request.audio {
             let sounds = travel_media::sounds_for(path)?.ok_or_else(|| MediaError::NoSound { path: path.clone() })?;
             let film = request.rate.seconds(plan.timeline.frames);
@@ -251,7 +258,7 @@ impl Prepared {
         notes.append(&mut plan.notes);
         plan.notes = notes;
         let able = able.into();
-        Ok(Self { request, stills, continued, own_sound, canvas, upscale, able, plugins, plan })
+        Ok(Self { request, stills, continued, own_sound, stitch, canvas, upscale, able, plugins, plan })
     }
 
     /// The plan, with what the user should know.
@@ -291,7 +298,7 @@ impl Prepared {
     /// # Errors
     /// A run of this name that writes the same film, a full disk, a queue that refuses.
     pub fn submit(self, store: &dyn Store, artifacts: &Artifacts) -> Result<Submitted, EngineError> {
-        let Self { request, stills, continued, own_sound, canvas, upscale, able, plugins, .. } = self;
+        let Self { request, stills, continued, own_sound, stitch, canvas, upscale, able, plugins, .. } = self;
         check_untaken(store, &request.name, request.idem_key.as_deref(), &request.output)?;
         if request.idem_key.is_none() {
             // With a key it may be no new run. Files that are refused with their run are not stored first.
@@ -343,6 +350,7 @@ impl Prepared {
             encode: request.encode,
             upscale,
             output: request.output,
+            stitch,
             sound: SoundSpec { track, own: own_sound },
             attempt_deadline_s: request.attempt_deadline.map(|d| d.as_secs().max(1)),
             paste_known: request.paste_known,

@@ -16,6 +16,8 @@ pub const SEGMENT: &str = "travel_segment";
 /// Kind of the task that joins all clips.
 pub const STITCH: &str = "travel_stitch";
 
+/// Kind of the task that encodes one segment's part of the film.
+pub const ENCODE: &str = "travel_encode";
 /// Kind of the task that makes the film larger.
 pub const UPSCALE: &str = "travel_upscale";
 
@@ -32,6 +34,8 @@ pub mod slot {
     pub const GUIDE: &str = "guide";
     /// A segment's mask.
     pub const MASK: &str = "mask";
+    /// A segment's part of the film, encoded.
+    pub const CHUNK: &str = "chunk";
     /// The finished film.
     pub const FILM: &str = "film";
     /// The joined clips where they are not the film yet; nothing was lost by joining them.
@@ -103,6 +107,49 @@ pub struct StitchInput {
     pub continued: bool,
     /// In film order.
     pub clips: Vec<StitchClip>,
+    /// Tasks that have encoded the film's parts, in film order; none when it is encoded in one piece.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encoded: Vec<String>,
+}
+
+/// Input of [`ENCODE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncodeInput {
+    /// Which of the film's clips, from 0; the continued video is the first where there is one.
+    pub index: u32,
+    /// The tasks of this kind are called so, and by their index.
+    pub prefix: String,
+    /// The clip: that of a task, or the continued video.
+    pub clip: Option<String>,
+    /// The clip before it, likewise.
+    pub before: Option<String>,
+    /// Its frames.
+    pub frames: u32,
+    /// Frames shared with the clip before it.
+    pub overlap: u32,
+    /// Frames shared with the clip after it: another task encodes them.
+    pub next_overlap: u32,
+}
+
+/// What a task of the kind [`ENCODE`] with this index is called.
+#[must_use]
+pub fn encode_key(prefix: &str, index: u32) -> String {
+    format!("{prefix}{index:02}")
+}
+
+/// Output of [`ENCODE`]; its part of the film is in the slot [`slot::CHUNK`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EncodeOutput {
+    /// Of the clip, as decoded.
+    pub dims: Dims,
+    /// Its frames.
+    pub frames: u32,
+    /// The join with the clip before it, and the PSNR of its pairs of frames.
+    pub join: Option<(travel::crossfade::Join, Vec<f64>)>,
+    /// What was encoded: steps of an edit list.
+    pub steps: Value,
+    /// Milliseconds of each phase.
+    pub phases_ms: BTreeMap<String, f64>,
 }
 
 /// A segment in the film.

@@ -188,6 +188,14 @@ pub enum MediaError {
         /// The file.
         path: PathBuf,
     },
+    /// Parts of a film were not encoded alike, and cannot be put together as they are.
+    #[error("{} cannot be put together with the other parts of its film: {reason}", path.display())]
+    ChunksDiffer {
+        /// The part.
+        path: PathBuf,
+        /// In what.
+        reason: String,
+    },
     /// What lies between two frames was not found.
     #[error("frames for {} cannot be aligned by motion: {reason}", path.display())]
     NoInBetween {
@@ -240,6 +248,7 @@ impl MediaError {
             Self::EncoderRefused { .. } => "media_encoder",
             Self::Conversion { .. } => "media_conversion",
             Self::NoSound { .. } => "media_no_sound",
+            Self::ChunksDiffer { .. } => "media_chunks_differ",
             Self::NoInBetween { .. } => "media_no_in_between",
             Self::PathNotUtf8 { .. } => "media_path",
             Self::Cancelled { .. } => "media_cancelled",

@@ -31,6 +31,12 @@ pub struct Seam {
     pub psnr: Vec<f64>,
 }
 
+impl From<(Join, Vec<f64>)> for Seam {
+    fn from((join, psnr): (Join, Vec<f64>)) -> Self {
+        Self { join, psnr }
+    }
+}
+
 /// The two frames in the middle of a join, as PNG of that width; of a cut, the last and the first.
 ///
 /// # Errors

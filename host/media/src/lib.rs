@@ -17,6 +17,7 @@
 //! | [`watch`], [`error`] | progress and cancelling; what can go wrong |
 
 pub mod adjust;
+pub mod chunks;
 mod clip;
 pub mod error;
 mod film;
@@ -39,6 +40,7 @@ pub mod watch;
 pub mod writer;
 
 pub use adjust::{Adjust, ColourMatch, adjust_clip, still_colours};
+pub use chunks::join_chunks;
 pub use error::MediaError;
 pub use frame::{RgbFrame, encode_png, save_png};
 pub use guide::render_guide;

@@ -65,16 +65,35 @@ impl Stitch<'_> {
     /// reading a clip; [`MediaError::NoInBetween`]; [`MediaError::EncoderRefused`], [`MediaError::DiskFull`],
     /// [`MediaError::Unwritable`]; [`MediaError::Cancelled`].
     pub fn film(&self, out: &Path, on: &dyn Watch) -> Result<ClipInfo, MediaError> {
-        let Self { plan, request, canvas, rate, encode, .. } = *self;
-        plan.check(request)?;
+        self.plan.check(self.request)?;
+        self.write(&self.plan.steps, self.request.film_frames(), Use::Alone, out, on)
+    }
+
+    /// Makes a part of the film, as [`Plan::part`] tells it: `frames` of these steps, to be put together with others of the
+    /// same settings by [`join_chunks()`](crate::join_chunks).
+    ///
+    /// # Errors
+    /// Those of [`Stitch::film`], but for the plan's.
+    pub fn chunk(&self, steps: &[Step], frames: u64, out: &Path, on: &dyn Watch) -> Result<ClipInfo, MediaError> {
+        self.write(steps, frames, Use::AsPart, out, on)
+    }
+
+    fn write(
+        &self,
+        steps: &[Step],
+        total: u64,
+        for_use: Use,
+        out: &Path,
+        on: &dyn Watch,
+    ) -> Result<ClipInfo, MediaError> {
+        let Self { canvas, rate, encode, .. } = *self;
         canvas.check_encodable().map_err(|reason| MediaError::UnusableSize { path: out.to_owned(), reason })?;
-        let total = request.film_frames();
         let depth = if encode.ten_bit { Depth::Ten } else { Depth::Eight };
-        let mut film = Output::create(out, &recipe(encode, depth, canvas, rate))?;
+        let mut film = Output::create(out, &recipe(encode, depth, canvas, rate, for_use))?;
         let (ready, frames) = sync_channel(AHEAD);
         std::thread::scope(|threads| {
             threads.spawn(move || {
-                let composed = compose(self, depth, out, on, &mut |frame| ready.send(Ok(frame)).is_ok());
+                let composed = compose(self, steps, depth, out, on, &mut |frame| ready.send(Ok(frame)).is_ok());
                 if let Err(error) = composed {
                     // The encoding side may be gone already, and then has an error of its own.
                     let _gone = ready.send(Err(error));
@@ -95,6 +114,15 @@ impl Stitch<'_> {
         let frames = film.finish()?;
         Ok(ClipInfo { dims: canvas, frames, rate: rate.reduced(), constant_rate: true, lossless_rgb: false })
     }
+}
+
+/// What becomes of an encoded stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// It is a film.
+    Alone,
+    /// Others are put before and after it, so its headers must not depend on what it shows.
+    AsPart,
 }
 
 /// One clip as a film, of another size if need be (`cover`, Lanczos): what [`Stitch::film`] does with a single clip.
@@ -131,12 +159,17 @@ fn reads_stray_memory(width: u32) -> bool {
     return width == 0;
 }
 
-fn recipe(encode: &Encode, depth: Depth, dims: Dims, rate: Rate) -> Recipe {
+fn recipe(encode: &Encode, depth: Depth, dims: Dims, rate: Rate, for_use: Use) -> Recipe {
     // At 10 bits x264's crf 0 is not lossless; its qp 0 always is.
     let quality = if encode.codec == Codec::H264 && encode.crf == 0 { "qp" } else { "crf" };
     let mut options = vec![("preset", encode.preset.name().to_owned()), (quality, encode.crf.to_string())];
-    if encode.codec == Codec::H264 && reads_stray_memory(dims.width) {
-        options.push(("x264-params", "asm=AVX2".to_owned()));
+    if encode.codec == Codec::H264 {
+        let safe = reads_stray_memory(dims.width).then_some("asm=AVX2");
+        let part = (for_use == Use::AsPart).then_some("stitchable=1");
+        let params: Vec<&str> = safe.into_iter().chain(part).collect();
+        if !params.is_empty() {
+            options.push(("x264-params", params.join(":")));
+        }
     }
     if encode.codec == Codec::Hevc {
         // x265 opens GOPs by default, and sizes its pool by the machine.
@@ -147,7 +180,7 @@ fn recipe(encode: &Encode, depth: Depth, dims: Dims, rate: Rate) -> Recipe {
         encoder: encode.codec.encoder(),
         options,
         container: "mp4",
-        muxer: vec![("movflags", "+faststart".to_owned())],
+        muxer: if for_use == Use::Alone { vec![("movflags", "+faststart".to_owned())] } else { Vec::new() },
         tag: (encode.codec == Codec::Hevc).then_some(*b"hvc1"),
         pixel: depth.pixel(),
         dims,

@@ -269,6 +269,15 @@ pub struct PrunePolicy {
     pub tenant: Option<String>,
 }
 
+/// Files of a run that were forgotten, or would be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Expired {
+    /// How many.
+    pub files: u64,
+    /// Their bytes, those included that something else refers to as well.
+    pub bytes: u64,
+}
+
 /// What was pruned, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Pruned {

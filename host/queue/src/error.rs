@@ -86,6 +86,9 @@ pub enum QueueError {
         /// What it needs.
         parent: TaskId,
     },
+    /// Files of a run are forgotten only when it is over.
+    #[error("run {0} is still active: its files are at work")]
+    StillActive(RunId),
     /// Only what is over can be given another result, and only while nothing at work depends on it.
     #[error("task {task} is {state}: wait until it is over, or cancel it, before what it depends on is changed")]
     StillOpen {
@@ -343,6 +346,7 @@ impl QueueError {
             Self::Forgotten(_) => "queue_forgotten",
             Self::NotOver { .. } => "queue_not_over",
             Self::ParentFirst { .. } => "queue_parent_first",
+            Self::StillActive(_) => "queue_still_active",
             Self::StillOpen { .. } => "queue_still_open",
             Self::NoResult { .. } => "queue_no_result",
             Self::UnknownTake { .. } => "queue_unknown_take",

@@ -41,7 +41,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use completion::{
     Cancelled, Change, EmittedTask, Failed, Failure, Finish, Finished, NewEvent, Recovered, Retry, Revived,
 };
-pub use control::{Explanation, OpenParent, Paused, PrunePolicy, Pruned, Reason, Repair, StoreStats};
+pub use control::{Expired, Explanation, OpenParent, Paused, PrunePolicy, Pruned, Reason, Repair, StoreStats};
 pub use disk::Disk;
 pub use error::{Cause, QueueError, Result};
 pub use host_lock::HostLock;

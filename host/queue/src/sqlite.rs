@@ -42,7 +42,7 @@ use self::writer::{Effect, Writer};
 use crate::claim::{Beat, BeatAnswer, ClaimRequest, Claimed, NewWorker};
 use crate::clock::{Clock, SystemClock};
 use crate::completion::{Cancelled, Failed, Failure, Finish, Finished, Recovered, Revived};
-use crate::control::{Explanation, Paused, PrunePolicy, Pruned, Repair, StoreStats};
+use crate::control::{Expired, Explanation, Paused, PrunePolicy, Pruned, Repair, StoreStats};
 use crate::error::{QueueError, Result};
 use crate::host_lock::HostLock;
 use crate::ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerId};
@@ -255,10 +255,19 @@ impl Store for SqliteStore {
         self.writer.call(Effect::State, move |tx| submit::record_past(tx, &past))
     }
 
-    fn redo(&self, task: TaskId, how: Redo) -> Result<Revived> {
+    fn redo(&self, tasks: Vec<(TaskId, Redo)>) -> Result<Revived> {
         self.require(Mode::Submit, "doing a task again")?;
-        let how = retry::prepare(how)?;
-        self.writer.call(Effect::State, move |tx| retry::redo(tx, task, &how))
+        let tasks = retry::prepare(tasks)?;
+        self.writer.call(Effect::State, move |tx| retry::redo(tx, &tasks))
+    }
+
+    fn expire(&self, run: RunId, keep: &[&str], trial: Trial) -> Result<Expired> {
+        let keep = serde_json::json!(keep).to_string();
+        if trial == Trial::Dry {
+            return self.readers.read(|sql| prune::expirable(sql, run, &keep));
+        }
+        self.require(Mode::Submit, "forgetting files")?;
+        self.writer.call(Effect::State, move |tx| prune::expire(tx, run, &keep))
     }
 
     fn takes(&self, task: TaskId) -> Result<Vec<Take>> {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::claim::{Beat, BeatAnswer, ClaimRequest, Claimed, NewWorker};
 use crate::completion::{Cancelled, Failed, Failure, Finish, Finished, Recovered, Revived};
-use crate::control::{Explanation, Paused, PrunePolicy, Pruned, Repair, StoreStats};
+use crate::control::{Expired, Explanation, Paused, PrunePolicy, Pruned, Repair, StoreStats};
 use crate::error::Result;
 use crate::ids::{ArtifactHash, LeaseToken, RunId, Seq, TaskId, TimestampMs, WorkerId};
 use crate::state::TaskState;
@@ -102,9 +102,13 @@ pub trait Store: Send + Sync {
     /// Writes down a run that was over before this queue knew of it.
     fn record_past(&self, run: PastRun) -> Result<Submitted>;
 
-    /// Gives a task that is over another result, and opens all that depends on it; what is done again does not touch the takes
-    /// that are there. Fails with [`crate::QueueError::StillOpen`] while it or something below it is at work.
-    fn redo(&self, task: TaskId, how: Redo) -> Result<Revived>;
+    /// Gives tasks of one run that are over another result, and opens all that depends on them; what is done again does not touch
+    /// the takes that are there. Fails with [`crate::QueueError::StillOpen`] while one or something below it is at work.
+    fn redo(&self, tasks: Vec<(TaskId, Redo)>) -> Result<Revived>;
+
+    /// Forgets the files that tasks and takes of a run that is over have made, but for those in these slots; results stay. What
+    /// nobody refers to any more is for the caller to remove. Fails with [`crate::QueueError::StillActive`].
+    fn expire(&self, run: RunId, keep: &[&str], trial: Trial) -> Result<Expired>;
 
     /// What a task gave, oldest first.
     fn takes(&self, task: TaskId) -> Result<Vec<Take>>;

@@ -57,7 +57,8 @@ sqlite! {
     redo:
         a_task_done_again_opens_only_what_depends_on_it,
         a_former_take_can_be_chosen,
-        a_result_is_remembered_by_what_it_was_made_from_and_for_its_tenant;
+        a_result_is_remembered_by_what_it_was_made_from_and_for_its_tenant,
+        what_a_finished_run_has_made_can_be_forgotten_but_for_some_slots;
     leases:
         a_stale_answer_changes_nothing,
         a_dead_host_costs_no_attempt,

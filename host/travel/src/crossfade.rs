@@ -137,7 +137,57 @@ impl Request {
     }
 }
 
+impl Step {
+    /// Frames of the film.
+    #[must_use]
+    pub fn frames(&self) -> u32 {
+        match self {
+            Self::Copy(copy) => copy.at.count,
+            Self::Blend(blend) => blend.count,
+        }
+    }
+
+    /// `n` of them from `from` on.
+    fn part(&self, from: u32, n: u32) -> Self {
+        let of = |tone: &Option<Tone>, count| tone.as_ref().map(|tone| tone.part(from, n, count));
+        match self {
+            Self::Copy(copy) => {
+                let at = Span::new(copy.at.start.saturating_add(from), n);
+                Self::Copy(Copy { clip: copy.clip, at, tone: of(&copy.tone, copy.at.count) })
+            }
+            Self::Blend(blend) => Self::Blend(Blend {
+                left: blend.left,
+                left_start: blend.left_start.saturating_add(from),
+                left_tone: of(&blend.left_tone, blend.count),
+                right: blend.right,
+                right_start: blend.right_start.saturating_add(from),
+                right_tone: of(&blend.right_tone, blend.count),
+                count: n,
+                w: blend.w.part(from, n, blend.count),
+                mixing: blend.mixing,
+                sharpen: blend.sharpen.part(from, n, blend.count),
+            }),
+        }
+    }
+}
+
 impl Plan {
+    /// The film's frames `from .. to`, as steps of their own.
+    #[must_use]
+    pub fn part(&self, from: u64, to: u64) -> Vec<Step> {
+        let (mut steps, mut now) = (Vec::new(), 0u64);
+        for step in &self.steps {
+            let end = now.saturating_add(step.frames().into());
+            let (first, last) = (from.max(now), to.min(end));
+            if first < last {
+                let count = |frames: u64| u32::try_from(frames).unwrap_or(u32::MAX);
+                steps.push(step.part(count(first - now), count(last - first)));
+            }
+            now = end;
+        }
+        steps
+    }
+
     /// Checks the edit list: each step goes on where the last one ended, and every frame stands at its own time, which
     /// is its clip's beginning in the film plus its place in the clip. So outside a join each frame appears once, and
     /// inside one it comes from the left side, the right side, or both.

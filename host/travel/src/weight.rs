@@ -32,6 +32,20 @@ impl Weight {
         }
     }
 
+    /// Its share over `n` frames from frame `from` on, of a span of `count`.
+    #[must_use]
+    pub fn part(&self, from: u32, n: u32, count: u32) -> Self {
+        match self {
+            _ if from == 0 && n == count => self.clone(),
+            Self::Constant(w) => Self::Constant(*w),
+            Self::Linear(..) => {
+                let last = from.saturating_add(n.saturating_sub(1));
+                Self::Linear(self.at(from, count), self.at(last, count))
+            }
+            Self::Table(table) => Self::Table(table.iter().skip(from as usize).take(n as usize).copied().collect()),
+        }
+    }
+
     /// Whether it is 0 at every frame.
     #[must_use]
     pub fn is_zero(&self) -> bool {
@@ -86,6 +100,12 @@ pub struct Tone {
 }
 
 impl Tone {
+    /// Over `n` frames from frame `from` on, of a span of `count`.
+    #[must_use]
+    pub fn part(&self, from: u32, n: u32, count: u32) -> Self {
+        Self { amount: self.amount.part(from, n, count), ..self.clone() }
+    }
+
     /// Gain and offset at frame `i` of `count`, with the amount applied.
     #[must_use]
     pub fn at(&self, i: u32, count: u32) -> ([f32; 3], [f32; 3]) {

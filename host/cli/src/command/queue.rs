@@ -10,7 +10,6 @@ use crate::progress::tell;
 use crate::stop::runtime;
 use crate::workplace::Workplace;
 use serde_json::json;
-use std::collections::HashSet;
 use std::time::Duration;
 use travel_engine::artifacts::{Artifacts, Hash};
 use travel_engine::queue::{
@@ -172,9 +171,8 @@ fn references(store: &dyn Store) -> Result<Vec<ArtifactRef>, Diagnostic> {
 }
 
 /// Stored files that no task refers to, but for those so young that a submission may be about to name them.
-fn orphans(artifacts: &Artifacts, references: &[ArtifactRef], remove: bool) -> Result<Orphans, Diagnostic> {
-    let known: HashSet<Hash> = references.iter().map(|r| Hash::from_bytes(r.hash.0)).collect();
-    let found = artifacts.unreferenced(|hash| known.contains(hash))?;
+fn orphans(store: &dyn Store, artifacts: &Artifacts, remove: bool) -> Result<Orphans, Diagnostic> {
+    let found = travel_engine::clean_up::orphans(store, artifacts)?;
     if remove {
         for (hash, _) in &found {
             artifacts.remove(*hash)?;
@@ -201,7 +199,7 @@ struct Health {
 const SHOWN_MISSING: usize = 5;
 
 /// `1 run`, `2 runs`.
-fn many(n: u64, what: &str) -> String {
+pub fn many(n: u64, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
@@ -221,7 +219,7 @@ fn doctor(global: &Global, place: &Workplace, trial: Option<Trial>) -> Result<u8
     let (orphans, missing) = if place.data_dir().is_dir() {
         let artifacts = place.artifacts()?;
         // What a damaged database does not refer to may be all that is left of what it has lost.
-        let orphans = orphans(&artifacts, &references, trial == Some(Trial::Real) && findings.is_empty())?;
+        let orphans = orphans(&store, &artifacts, trial == Some(Trial::Real) && findings.is_empty())?;
         let is_missing = |file: &ArtifactRef| artifacts.path(Hash::from_bytes(file.hash.0)).is_err();
         (orphans, references.into_iter().filter(is_missing).collect())
     } else {
@@ -349,7 +347,7 @@ fn prune(global: &Global, place: &Workplace, policy: &PrunePolicy, dry_run: bool
     let files = if dry_run || !place.data_dir().is_dir() {
         Orphans::default()
     } else {
-        orphans(&place.artifacts()?, &references(&store)?, true)?
+        orphans(&store, &place.artifacts()?, true)?
     };
     let record = json!({
         "dry_run": dry_run, "older_than": policy.finished_before, "runs": all.runs, "tasks": all.tasks, "events": all.events,

@@ -7,9 +7,11 @@ use crate::progress::{observer, tell};
 use crate::stop::{First, on_signal, runtime};
 use crate::workplace::Workplace;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
-use travel_engine::queue::Store;
-use travel_engine::{Host, Shutdown, Until};
+use travel_engine::clean_up::{CleanUp, clean_up};
+use travel_engine::queue::{Clock as _, Store, SystemClock, Trial};
+use travel_engine::{Host, Shutdown, Until, Workshop};
 
 pub fn run(global: &Global, args: &RunCommand) -> Result<u8, Diagnostic> {
     let place = Workplace::find(global)?;
@@ -30,13 +32,22 @@ pub fn run(global: &Global, args: &RunCommand) -> Result<u8, Diagnostic> {
     if !global.json {
         tell(&format!("working on {}; Ctrl-C stops when running tasks are done", place.db.display()));
     }
-    let host = Host::new(store, shop, place.places(), observer(global, None));
+    let host = Host::new(Arc::clone(&store), Arc::clone(&shop), place.places(), observer(global, None));
+    let policy = place.config.clean_up.policy();
     let wish = runtime()?.block_on(async {
         let shutdown = on_signal(First::Drain)?;
+        let cleaning = match policy {
+            None => None,
+            Some(policy) => {
+                clean(&store, &shop, policy).await;
+                Some(tokio::spawn(clean_now_and_then(store, shop, policy)))
+            }
+        };
         match bridge {
             None => host.work(until, shutdown.clone()).await?,
             Some(bridge) => work_for_two(&host, until, &shutdown, bridge).await?,
         }
+        cleaning.inspect(tokio::task::JoinHandle::abort);
         let wish = *shutdown.borrow();
         Ok::<_, Diagnostic>(wish)
     })?;
@@ -46,6 +57,33 @@ pub fn run(global: &Global, args: &RunCommand) -> Result<u8, Diagnostic> {
     }
     drop(lock);
     Ok(if wish == Shutdown::Now { STOPPED } else { 0 })
+}
+
+/// How often a host cleans up.
+const CLEANING: Duration = Duration::from_secs(3600);
+
+/// Cleans up while the host works.
+async fn clean_now_and_then(store: Arc<dyn Store>, shop: Arc<Workshop>, policy: CleanUp) {
+    loop {
+        tokio::time::sleep(CLEANING).await;
+        clean(&store, &shop, policy).await;
+    }
+}
+
+/// Cleans up by the configured policy; what goes wrong is no reason to stop.
+async fn clean(store: &Arc<dyn Store>, shop: &Arc<Workshop>, policy: CleanUp) {
+    let (store, shop) = (Arc::clone(store), Arc::clone(shop));
+    let cleaned = tokio::task::spawn_blocking(move || {
+        clean_up(store.as_ref(), &shop.artifacts, policy, SystemClock.now(), Trial::Real)
+    });
+    match cleaned.await {
+        Ok(Ok(done)) if !done.runs.is_empty() || done.removed > 0 => {
+            tracing::info!(runs = done.runs.len(), files = done.removed, bytes = done.removed_bytes, "cleaned up");
+        }
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the clean-up failed; it is tried again in an hour"),
+        Err(error) => tracing::warn!(%error, "the clean-up crashed; it is tried again in an hour"),
+    }
 }
 
 /// Works on the queue and serves the original's database beside it.

@@ -3,10 +3,11 @@
 use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
 use crate::planning::{PlanInput, plan};
-use crate::spec::{Able, RunSpec};
+use crate::spec::{Able, RunSpec, Stitching};
 use crate::submit::check_output;
 use crate::task::{
-    POOL_ENCODE, Previous, SEGMENT, STITCH, SegmentInput, StitchClip, StitchInput, UPSCALE, UpscaleInput, slot,
+    ENCODE, EncodeInput, POOL_ENCODE, Previous, SEGMENT, STITCH, SegmentInput, StitchClip, StitchInput, UPSCALE,
+    UpscaleInput, encode_key, slot,
 };
 use std::time::Duration;
 use travel::orchestrate::{Graph, Node, Task};
@@ -67,11 +68,11 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
                     let (total, overlap) = (segment.place.total, segment.place.overlap);
                     Ok(StitchClip { task: node.key.clone(), total, overlap })
                 };
-                let input = StitchInput {
-                    continued: stitch.continued,
-                    clips: stitch.segments.iter().map(clip).collect::<Result<_, EngineError>>()?,
-                };
+                let clips = stitch.segments.iter().map(clip).collect::<Result<Vec<_>, EngineError>>()?;
+                let encoded = encodes(job, graph, stitch.continued, &clips, &mut emitted)?;
+                let input = StitchInput { continued: stitch.continued, clips, encoded };
                 let task = NewTask::new(&node.key, STITCH, POOL_ENCODE, to_json(&input)?);
+                let task = input.encoded.iter().fold(task, |task, key| task.after(key.clone()));
                 let mut slots = vec![slot::plugin(Role::Crossfade)];
                 if stitch.continued {
                     slots.push(slot::CONTINUED.to_owned());
@@ -112,6 +113,56 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
         "phases_ms": job.control.phases_ms(),
     });
     Ok(Done { output, emitted, ..Done::default() })
+}
+
+/// Adds the tasks that encode the film's parts, if it is made of parts; their keys.
+fn encodes(
+    job: &Job<'_>,
+    graph: &Graph,
+    continued: bool,
+    clips: &[StitchClip],
+    emitted: &mut Vec<NewTask>,
+) -> Result<Vec<String>, EngineError> {
+    let spec = &job.spec;
+    let decided = spec.stitch.decided(&spec.encode, spec.upscale.is_some(), clips.len());
+    if matches!(decided, Ok((Stitching::Full, _)) | Err(_)) {
+        return Ok(Vec::new());
+    }
+    let mut prefix = "encode-".to_owned();
+    while graph.nodes.iter().any(|node| node.key.starts_with(&prefix)) {
+        prefix.push('.');
+    }
+    let video = spec.continued.as_ref().filter(|_| continued).map(|video| (None, video.frames, 0));
+    let segments = clips.iter().map(|clip| (Some(clip.task.clone()), clip.total, clip.overlap));
+    let all: Vec<(Option<String>, u32, u32)> = video.into_iter().chain(segments).collect();
+    let mut keys: Vec<String> = Vec::with_capacity(all.len());
+    for (i, (clip, frames, overlap)) in all.iter().enumerate() {
+        let index = u32::try_from(i).unwrap_or(u32::MAX);
+        let before = i.checked_sub(1).and_then(|i| all.get(i));
+        let input = EncodeInput {
+            index,
+            prefix: prefix.clone(),
+            clip: clip.clone(),
+            before: before.and_then(|(clip, ..)| clip.clone()),
+            frames: *frames,
+            overlap: *overlap,
+            next_overlap: all.get(i + 1).map_or(0, |(_, _, overlap)| *overlap),
+        };
+        let key = encode_key(&prefix, index);
+        let needs = [keys.last().cloned(), input.before.clone(), clip.clone()].into_iter().flatten();
+        let task = NewTask::new(&key, ENCODE, POOL_ENCODE, to_json(&input)?);
+        let mut task = needs.fold(task, NewTask::after);
+        let mut slots = vec![slot::plugin(Role::Crossfade)];
+        if clip.is_none() || before.is_some_and(|(clip, ..)| clip.is_none()) {
+            slots.push(slot::CONTINUED.to_owned());
+        }
+        task = with_files(task, job, slots)?;
+        task.priority = USUAL_PRIORITY;
+        task.deadline = spec.attempt_deadline_s.map(Duration::from_secs);
+        emitted.push(task);
+        keys.push(key);
+    }
+    Ok(keys)
 }
 
 /// Slots of what is heard under the film.

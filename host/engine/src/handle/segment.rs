@@ -177,7 +177,11 @@ fn recall(job: &Job<'_>, memo: Hash) -> Result<Option<Done>, EngineError> {
     made.retain(|file| [slot::CLIP, slot::GUIDE, slot::MASK].contains(&file.slot.as_str()));
     let has = |slot: &str| made.iter().any(|file| file.slot == slot);
     let is_whole = has(slot::CLIP) && (!job.spec.output.keep_guides || has(slot::GUIDE) && has(slot::MASK));
-    let is_there = |file: &SlotArtifact| job.shop.artifacts.verified_path(Hash::from_bytes(file.hash.0)).is_ok();
+    // Made young first, so that no clean-up takes it away before it is referred to.
+    let is_there = |file: &SlotArtifact| {
+        let (artifacts, hash) = (&job.shop.artifacts, Hash::from_bytes(file.hash.0));
+        artifacts.keep_young(hash).is_ok() && artifacts.verified_path(hash).is_ok()
+    };
     if !is_whole || !made.iter().all(is_there) {
         return Ok(None);
     }

@@ -5,11 +5,12 @@ use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
 use crate::seams::{self, SeamMade};
 use crate::submit::slot_artifact;
-use crate::task::{JoinedOutput, StitchInput, parse, slot};
-use std::path::PathBuf;
+use crate::task::{EncodeOutput, JoinedOutput, StitchInput, parse, slot};
+use std::path::{Path, PathBuf};
 use travel::crossfade::Request;
 use travel::{Dims, MediumId, MediumInfo, MediumKind, Role};
-use travel_media::{ClipSource, Encode, InBetween, MediaSet, Source, Stitch};
+use travel_artifacts::Scratch;
+use travel_media::{ClipSource, Encode, MediaError, MediaSet, Seam, Source, Stitch};
 use travel_queue::NewEvent;
 
 pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
@@ -21,7 +22,12 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     let overlaps: Vec<u32> = clips.iter().skip(1).map(|c| c.overlap).collect();
     let sources: Vec<ClipSource> =
         clips.iter().map(|c| ClipSource { path: c.path.clone(), frames: c.frames }).collect();
-    let seams = travel_media::measure_joins(&sources, &overlaps, spec.canvas, spec.rate, control)?;
+    let parts = parts(job, &input)?;
+    let measured: Vec<Seam> = parts.iter().filter_map(|part| part.join.clone()).map(Seam::from).collect();
+    let seams = match measured.len() == overlaps.len() {
+        true => measured,
+        false => travel_media::measure_joins(&sources, &overlaps, spec.canvas, spec.rate, control)?,
+    };
     let joins = seams.iter().map(|seam| seam.join.clone()).collect();
 
     job.control.phase("plan", 0);
@@ -53,9 +59,24 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
         canvas: spec.canvas,
         rate: spec.rate,
         encode: &encode,
-        between: in_betweener(),
+        between: super::encode::in_betweener(),
     };
-    stitch.film(&film, control)?;
+    let mut events = Vec::new();
+    match (parts.is_empty(), put_together(job, &input, &parts, &stitch, &film, &scratch)) {
+        (true, _) => drop(stitch.film(&film, control)?),
+        (false, Ok(again)) if again.is_empty() => {}
+        (false, Ok(again)) => {
+            let data = serde_json::json!({ "parts": again, "because": "the edit list of the whole film differs" });
+            events.push(NewEvent { label: "encoded_again".to_owned(), data });
+        }
+        (false, Err(EngineError::Media(MediaError::ChunksDiffer { path, reason }))) => {
+            tracing::warn!(task = job.claimed.name, part = %path.display(), reason, "encoded in one piece after all");
+            let data = serde_json::json!({ "because": reason });
+            events.push(NewEvent { label: "encoded_in_one_piece".to_owned(), data });
+            stitch.film(&film, control)?;
+        }
+        (false, Err(error)) => return Err(error),
+    }
     let mut page = None;
     if let Some(path) = &spec.output.seams {
         job.control.phase("seams", 0);
@@ -64,7 +85,7 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
         place(job, stored, &job.shop.output_path(path))?;
         page = Some(slot_artifact(slot::SEAMS, stored, "text/html"));
     }
-    let events = visible(&seams)?;
+    events.extend(visible(&seams)?);
     if spec.upscale.is_none() {
         let mut done = deliver(job, &scratch, &film, want, seams)?;
         done.made.extend(page);
@@ -80,12 +101,41 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     Ok(Done { output: to_json(&output)?, made, events, ..Done::default() })
 }
 
-/// Who finds what lies between two frames: the embedded network, where the program has it.
-fn in_betweener() -> Option<&'static dyn InBetween> {
-    #[cfg(feature = "rife")]
-    return Some(&travel_generators::Rife);
-    #[cfg(not(feature = "rife"))]
-    return None;
+/// The film's parts as they were encoded; none when it is encoded in one piece.
+fn parts(job: &Job<'_>, input: &StitchInput) -> Result<Vec<EncodeOutput>, EngineError> {
+    let output = |task: &String| {
+        let parent = job.claimed.parents.iter().find(|parent| parent.name == *task);
+        let output = parent.and_then(|p| p.output.as_ref()).ok_or_else(|| missing("output of task", task))?;
+        parse("encode's output", output).map_err(EngineError::Stored)
+    };
+    input.encoded.iter().map(output).collect()
+}
+
+/// Puts the film together of its parts, those encoded again that the whole film's edit list wants otherwise; which these are.
+fn put_together(
+    job: &Job<'_>,
+    input: &StitchInput,
+    parts: &[EncodeOutput],
+    stitch: &Stitch<'_>,
+    film: &Path,
+    scratch: &Scratch,
+) -> Result<Vec<u32>, EngineError> {
+    let (mut again, mut files) = (Vec::new(), Vec::with_capacity(parts.len()));
+    for ((index, task), part) in (0u32..).zip(&input.encoded).zip(parts) {
+        let next = stitch.request.joins.get(index as usize).map_or(0, |join| join.overlap);
+        let (from, to) = super::encode::part(stitch.request, index, next);
+        let steps = stitch.plan.part(from, to);
+        if super::encode::is_same(part, &steps)? {
+            files.push(job.made_by(task, slot::CHUNK)?);
+            continue;
+        }
+        again.push(index);
+        let out = scratch.path(&format!("chunk-{index}.mp4"));
+        stitch.chunk(&steps, to - from, &out, job.control.as_ref())?;
+        files.push(out);
+    }
+    travel_media::join_chunks(&files, job.spec.rate, film, job.control.as_ref())?;
+    Ok(again)
 }
 
 /// Tells of joins that may show.

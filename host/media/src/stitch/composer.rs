@@ -10,22 +10,23 @@ use crate::stitch::Stitch;
 use crate::watch::Watch;
 use std::collections::BTreeMap;
 use std::path::Path;
-use travel::crossfade::{Blend, Copy, Plan, Step};
+use travel::crossfade::{Blend, Copy, Step};
 use travel::{Dims, MediumId, Rate};
 
-/// Hands every frame of the film to `put`, in order, until it answers that nobody wants more. `out` names the film in
+/// Hands every frame of these steps to `put`, in order, until it answers that nobody wants more. `out` names the film in
 /// errors.
 pub(super) fn compose(
     film: &Stitch<'_>,
+    steps: &[Step],
     depth: Depth,
     out: &Path,
     on: &dyn Watch,
     put: &mut dyn FnMut(ffmpeg_next::frame::Video) -> bool,
 ) -> Result<(), MediaError> {
-    let last_use = last_use(film.plan);
+    let last_use = last_use(steps);
     let mut reel = Reel { clips: film.clips, canvas: film.canvas, rate: film.rate, open: BTreeMap::new() };
     let mixer = Mixer { depth, out, between: film.between, on };
-    for (i, step) in film.plan.steps.iter().enumerate() {
+    for (i, step) in steps.iter().enumerate() {
         let wanted = match step {
             Step::Copy(copy) => copy_step(copy, &mut reel, depth, out, put)?,
             Step::Blend(blend) => blend_step(blend, &mut reel, &mixer, put)?,
@@ -95,9 +96,9 @@ impl Reel<'_> {
 }
 
 /// The step after which a clip is no longer needed.
-fn last_use(plan: &Plan) -> BTreeMap<MediumId, usize> {
+fn last_use(steps: &[Step]) -> BTreeMap<MediumId, usize> {
     let mut last = BTreeMap::new();
-    for (i, step) in plan.steps.iter().enumerate() {
+    for (i, step) in steps.iter().enumerate() {
         match step {
             Step::Copy(copy) => {
                 last.insert(copy.clip, i);

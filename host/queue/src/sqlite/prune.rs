@@ -4,11 +4,13 @@ use rusqlite::{Connection, named_params, params};
 
 use super::columns::{all, change, first};
 use super::fault::Outcome;
-use super::ledger::signed;
+use super::ledger::{event, signed};
 use super::writer::Tx;
-use crate::control::{PrunePolicy, Pruned};
+use crate::control::{Expired, PrunePolicy, Pruned};
+use crate::error::QueueError;
 use crate::ids::{ArtifactHash, RunId, TimestampMs};
 use crate::limits::{PRUNE_ROWS, ROWS_OF_A_TASK};
+use crate::state::EventKind;
 
 /// Runs that the policy would forget, oldest first. What is kept is counted for each tenant among the runs that the policy
 /// speaks of. What was begun is finished, whatever the policy.
@@ -91,15 +93,74 @@ fn forget_tasks(tx: &Tx<'_>, run: RunId) -> Outcome<u64> {
     change(tx.sql, "DELETE FROM run WHERE id = ?1", [run])?;
     let mut gone = 0;
     for (tenant, hash) in used {
-        gone += change(
-            tx.sql,
-            "DELETE FROM artifact WHERE tenant_id = ?1 AND hash = ?2
-                AND NOT EXISTS (SELECT 1 FROM task_artifact t WHERE t.hash = ?2 AND t.tenant_id = ?1)
-                AND NOT EXISTS (SELECT 1 FROM take_artifact t WHERE t.hash = ?2 AND t.tenant_id = ?1)",
-            params![tenant, hash],
-        )? as u64;
+        gone += forget_unused(tx, tenant, &hash)? as u64;
     }
     Ok(gone)
+}
+
+/// Files that tasks and takes of a run have made, in other slots than these: the tenant, the hash and the bytes of each.
+const MADE: &str = "SELECT DISTINCT a.tenant_id, a.hash, a.bytes FROM (
+    SELECT m.tenant_id, m.hash FROM task t JOIN task_artifact m ON m.task_id = t.id AND m.role = 'made'
+     WHERE t.run_id = ?1 AND m.slot NOT IN (SELECT value FROM json_each(?2))
+    UNION SELECT m.tenant_id, m.hash FROM task t JOIN take_artifact m ON m.task_id = t.id
+     WHERE t.run_id = ?1 AND m.slot NOT IN (SELECT value FROM json_each(?2))) m
+  JOIN artifact a ON a.tenant_id = m.tenant_id AND a.hash = m.hash";
+
+type Made = (i64, ArtifactHash, i64);
+
+fn made(sql: &Connection, run: RunId, keep: &str) -> Outcome<Vec<Made>> {
+    all(sql, MADE, params![run, keep], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+}
+
+fn refuse_active(sql: &Connection, run: RunId) -> Outcome<()> {
+    match first(sql, "SELECT state = 'active' FROM run WHERE id = ?1", [run], |row| Ok(row.get::<_, bool>(0)?))? {
+        None => Err(QueueError::UnknownRun(run.to_string()).into()),
+        Some(true) => Err(QueueError::StillActive(run).into()),
+        Some(false) => Ok(()),
+    }
+}
+
+/// What [`expire`] would forget.
+pub(super) fn expirable(sql: &Connection, run: RunId, keep: &str) -> Outcome<Expired> {
+    refuse_active(sql, run)?;
+    let made = made(sql, run, keep)?;
+    Ok(Expired { files: made.len() as u64, bytes: made.iter().map(|(.., bytes)| bytes.unsigned_abs()).sum() })
+}
+
+/// Forgets files that a run has made, in other slots than these.
+pub(super) fn expire(tx: &Tx<'_>, run: RunId, keep: &str) -> Outcome<Expired> {
+    refuse_active(tx.sql, run)?;
+    let made = made(tx.sql, run, keep)?;
+    for table in [
+        "DELETE FROM task_artifact WHERE role = 'made' AND slot NOT IN (SELECT value FROM json_each(?2))
+            AND task_id IN (SELECT id FROM task WHERE run_id = ?1)",
+        "DELETE FROM take_artifact WHERE slot NOT IN (SELECT value FROM json_each(?2))
+            AND task_id IN (SELECT id FROM task WHERE run_id = ?1)",
+    ] {
+        change(tx.sql, table, params![run, keep])?;
+    }
+    for (tenant, hash, _) in &made {
+        forget_unused(tx, *tenant, hash)?;
+    }
+    let expired =
+        Expired { files: made.len() as u64, bytes: made.iter().map(|(.., bytes)| bytes.unsigned_abs()).sum() };
+    if expired.files > 0 {
+        let data =
+            serde_json::json!({ "label": "expired", "data": { "files": expired.files, "bytes": expired.bytes } });
+        event(tx, run, None, EventKind::Reported, &data)?;
+    }
+    Ok(expired)
+}
+
+/// Forgets a file that nothing refers to; how many.
+fn forget_unused(tx: &Tx<'_>, tenant: i64, hash: &ArtifactHash) -> Outcome<usize> {
+    change(
+        tx.sql,
+        "DELETE FROM artifact WHERE tenant_id = ?1 AND hash = ?2
+            AND NOT EXISTS (SELECT 1 FROM task_artifact t WHERE t.hash = ?2 AND t.tenant_id = ?1)
+            AND NOT EXISTS (SELECT 1 FROM take_artifact t WHERE t.hash = ?2 AND t.tenant_id = ?1)",
+        params![tenant, hash],
+    )
 }
 
 fn count(sql: &Connection, query: &str, run: RunId) -> Outcome<i64> {

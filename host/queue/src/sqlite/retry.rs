@@ -1,6 +1,8 @@
 //! Setting things going again: a whole run, one task and what was skipped for its sake, or a task that is to have another
 //! result and all that depends on it.
 
+use std::collections::BTreeSet;
+
 use rusqlite::params;
 use serde_json::json;
 
@@ -72,62 +74,74 @@ pub(super) fn retry_task(tx: &Tx<'_>, task: TaskId) -> Outcome<Revived> {
     Ok(Revived { run: place.run, run_state: RunState::Active, tasks })
 }
 
-/// Gives a task that is over another result, and opens all that is below it; a task that is done again is open itself. What
-/// runs below it would not see the change, and is waited for by whoever asks.
-pub(super) fn redo(tx: &Tx<'_>, task: TaskId, how: &RedoParcel) -> Outcome<Revived> {
-    let place = task_place(tx, task)?;
-    let found = find_run(tx, place.run)?;
-    refuse_closed(tx, place.run, &found)?;
-    if !place.state.is_final() {
-        return Err(QueueError::StillOpen { task, state: place.state }.into());
-    }
-    let below = task_ids(
-        tx.sql,
-        "WITH RECURSIVE below(id) AS (
-           SELECT child_id FROM task_dep WHERE parent_id = ?1
-           UNION SELECT d.child_id FROM below JOIN task_dep d ON d.parent_id = below.id)
-         SELECT id FROM below",
-        [task],
-    )?;
-    let mut over = Vec::with_capacity(below.len() + 1);
-    for child in below {
-        match task_place(tx, child)?.state {
-            TaskState::Running => return Err(QueueError::StillOpen { task: child, state: TaskState::Running }.into()),
-            state if state.is_final() => over.push(child),
-            _ => {}
+/// Gives tasks of a run that are over another result, and opens all that is below them; a task that is done again is open
+/// itself. What runs below one would not see the change, and is waited for by whoever asks.
+pub(super) fn redo(tx: &Tx<'_>, tasks: &[(TaskId, RedoParcel)]) -> Outcome<Revived> {
+    let first_task = tasks.first().map_or(TaskId(0), |(task, _)| *task);
+    let run = task_place(tx, first_task)?.run;
+    let found = find_run(tx, run)?;
+    refuse_closed(tx, run, &found)?;
+    let mut over = BTreeSet::new();
+    for (task, how) in tasks {
+        let place = task_place(tx, *task)?;
+        if place.run != run {
+            return Err(QueueError::UnknownTask(*task).into());
         }
-    }
-    match how {
-        RedoParcel::Anew(input) => {
-            if let Some(parent) = given_up_parent(tx, task)? {
-                return Err(QueueError::ParentFirst { task, parent }.into());
+        if !place.state.is_final() {
+            return Err(QueueError::StillOpen { task: *task, state: place.state }.into());
+        }
+        let below = task_ids(
+            tx.sql,
+            "WITH RECURSIVE below(id) AS (
+               SELECT child_id FROM task_dep WHERE parent_id = ?1
+               UNION SELECT d.child_id FROM below JOIN task_dep d ON d.parent_id = below.id)
+             SELECT id FROM below",
+            [task],
+        )?;
+        for child in below {
+            match task_place(tx, child)?.state {
+                TaskState::Running => {
+                    return Err(QueueError::StillOpen { task: child, state: TaskState::Running }.into());
+                }
+                state if state.is_final() => drop(over.insert(child)),
+                _ => {}
             }
-            change(tx.sql, "UPDATE task_io SET input = ?2 WHERE task_id = ?1", params![task, input])?;
-            over.push(task);
         }
-        RedoParcel::Choose(token) => {
-            let take = takes::take(tx.sql, task, *token)?;
-            if !place.state.has_result() {
-                return Err(QueueError::NoResult { task, state: place.state }.into());
+        match how {
+            RedoParcel::Anew(input) => {
+                if let Some(parent) = given_up_parent(tx, *task)? {
+                    return Err(QueueError::ParentFirst { task: *task, parent }.into());
+                }
+                change(tx.sql, "UPDATE task_io SET input = ?2 WHERE task_id = ?1", params![task, input])?;
+                over.insert(*task);
             }
-            change(
-                tx.sql,
-                "UPDATE task_io SET (input, output) = (SELECT input, output FROM take WHERE task_id = ?1 AND token = ?2)
-                  WHERE task_id = ?1",
-                params![task, token],
-            )?;
-            let tenant = first(tx.sql, "SELECT tenant_id FROM task WHERE id = ?1", [task], |row| Ok(row.get(0)?))?;
-            add_artifacts(tx, tenant.unwrap_or_default(), task, "made", &take.made)?;
-            change(tx.sql, "UPDATE task SET take = ?2 WHERE id = ?1", params![task, token])?;
+            RedoParcel::Choose(token) => choose(tx, *task, *token, place.state)?,
         }
     }
-    over.sort_unstable();
-    change(tx.sql, "UPDATE run SET cancel_at = NULL WHERE id = ?1", [place.run])?;
+    let over: Vec<TaskId> = over.into_iter().collect();
+    change(tx.sql, "UPDATE run SET cancel_at = NULL WHERE id = ?1", [run])?;
     if !over.is_empty() {
-        revive(tx, place.run, &over)?;
+        revive(tx, run, &over)?;
     }
-    let run_state = find_run(tx, place.run)?.state;
-    Ok(Revived { run: place.run, run_state, tasks: over })
+    Ok(Revived { run, run_state: find_run(tx, run)?.state, tasks: over })
+}
+
+/// Makes one of its takes a task's result.
+fn choose(tx: &Tx<'_>, task: TaskId, token: LeaseToken, state: TaskState) -> Outcome<()> {
+    let take = takes::take(tx.sql, task, token)?;
+    if !state.has_result() {
+        return Err(QueueError::NoResult { task, state }.into());
+    }
+    change(
+        tx.sql,
+        "UPDATE task_io SET (input, output) = (SELECT input, output FROM take WHERE task_id = ?1 AND token = ?2)
+          WHERE task_id = ?1",
+        params![task, token],
+    )?;
+    let tenant = first(tx.sql, "SELECT tenant_id FROM task WHERE id = ?1", [task], |row| Ok(row.get(0)?))?;
+    add_artifacts(tx, tenant.unwrap_or_default(), task, "made", &take.made)?;
+    change(tx.sql, "UPDATE task SET take = ?2 WHERE id = ?1", params![task, token])?;
+    Ok(())
 }
 
 fn refuse_closed(tx: &Tx<'_>, run: RunId, found: &FoundRun) -> Outcome<()> {
@@ -156,11 +170,15 @@ pub(super) enum RedoParcel {
     Choose(LeaseToken),
 }
 
-pub(super) fn prepare(how: Redo) -> Result<RedoParcel> {
-    Ok(match how {
-        Redo::Anew(input) => RedoParcel::Anew(parcel::payload("a task's input", &input)?),
-        Redo::Choose(token) => RedoParcel::Choose(token),
-    })
+pub(super) fn prepare(tasks: Vec<(TaskId, Redo)>) -> Result<Vec<(TaskId, RedoParcel)>> {
+    let parcel = |(task, how)| {
+        let how = match how {
+            Redo::Anew(input) => RedoParcel::Anew(parcel::payload("a task's input", &input)?),
+            Redo::Choose(token) => RedoParcel::Choose(token),
+        };
+        Ok((task, how))
+    };
+    tasks.into_iter().map(parcel).collect()
 }
 
 /// Opens tasks that are over, with all their attempts and in the way and pool in which they began, and

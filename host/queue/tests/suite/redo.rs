@@ -35,10 +35,10 @@ pub(crate) fn a_task_done_again_opens_only_what_depends_on_it(database: &dyn Dat
     let bench = Bench::new(database);
     let run = make_all(&bench);
     let [a, b, film] = ["a", "b", "film"].map(|name| bench.view(run, name).id);
-    let revived = bench.store.redo(b, Redo::Anew(json!({"seed": 2}))).unwrap();
+    let revived = bench.store.redo(vec![(b, Redo::Anew(json!({"seed": 2})))]).unwrap();
     assert_eq!((revived.run_state, revived.tasks), (RunState::Active, vec![b, film]));
     assert_eq!(bench.state(run, "c"), TaskState::Succeeded);
-    assert_eq!(bench.store.redo(film, Redo::Anew(json!({}))).unwrap_err().code(), "queue_still_open");
+    assert_eq!(bench.store.redo(vec![(film, Redo::Anew(json!({})))]).unwrap_err().code(), "queue_still_open");
     bench.sound();
 
     let again = make(&bench, "b", 5, Some(105));
@@ -47,7 +47,7 @@ pub(crate) fn a_task_done_again_opens_only_what_depends_on_it(database: &dyn Dat
     let stitch = bench.take("film");
     let of_b = stitch.parents.iter().find(|parent| parent.name == "b").unwrap();
     assert_eq!((of_b.output.clone(), &of_b.artifacts[..]), (Some(json!({"take": 5})), &[file("clip", 5)][..]));
-    assert_eq!(bench.store.redo(a, Redo::Anew(json!({}))).unwrap_err().code(), "queue_still_open");
+    assert_eq!(bench.store.redo(vec![(a, Redo::Anew(json!({})))]).unwrap_err().code(), "queue_still_open");
     bench.done(&stitch);
     assert_eq!(bench.run(run).state, RunState::Succeeded);
     let takes = bench.store.takes(b).unwrap();
@@ -64,13 +64,13 @@ pub(crate) fn a_former_take_can_be_chosen(database: &dyn Database) {
     let bench = Bench::new(database);
     let run = make_all(&bench);
     let [b, film] = ["b", "film"].map(|name| bench.view(run, name).id);
-    bench.store.redo(b, Redo::Anew(json!({"seed": 2}))).unwrap();
+    bench.store.redo(vec![(b, Redo::Anew(json!({"seed": 2})))]).unwrap();
     let former = bench.store.takes(b).unwrap()[0].token;
-    assert_eq!(bench.store.redo(b, Redo::Choose(former)).unwrap_err().code(), "queue_still_open");
+    assert_eq!(bench.store.redo(vec![(b, Redo::Choose(former))]).unwrap_err().code(), "queue_still_open");
     make(&bench, "b", 5, Some(105));
     make(&bench, "film", 6, Some(106));
 
-    let revived = bench.store.redo(b, Redo::Choose(former)).unwrap();
+    let revived = bench.store.redo(vec![(b, Redo::Choose(former))]).unwrap();
     assert_eq!((revived.run_state, revived.tasks), (RunState::Active, vec![film]));
     let detail = bench.store.task(b).unwrap();
     assert_eq!((detail.task.state, detail.input), (TaskState::Succeeded, json!({"name": "b"})));
@@ -80,7 +80,7 @@ pub(crate) fn a_former_take_can_be_chosen(database: &dyn Database) {
     make(&bench, "film", 4, Some(104));
     let takes = bench.store.takes(film).unwrap();
     assert_eq!(takes.iter().map(|take| take.is_chosen).collect::<Vec<_>>(), [true, false]);
-    assert_eq!(bench.store.redo(b, Redo::Choose(LeaseToken(77))).unwrap_err().code(), "queue_unknown_take");
+    assert_eq!(bench.store.redo(vec![(b, Redo::Choose(LeaseToken(77)))]).unwrap_err().code(), "queue_unknown_take");
     bench.sound();
 
     let policy = PrunePolicy { finished_before: TimestampMs(i64::MAX), keep: 0, states: Vec::new(), tenant: None };
@@ -100,4 +100,23 @@ pub(crate) fn a_result_is_remembered_by_what_it_was_made_from_and_for_its_tenant
     assert_eq!(found.made, [file("clip", 3)]);
     assert_eq!(bench.store.remembered("studio", memo(1)).unwrap(), None);
     assert_eq!(bench.store.remembered("another", memo(103)).unwrap(), None);
+}
+
+pub(crate) fn what_a_finished_run_has_made_can_be_forgotten_but_for_some_slots(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = bench.submit(vec![NewTask { artifacts: vec![file("still", 9)], ..task("a") }]);
+    assert_eq!(bench.store.expire(run, &["film"], Trial::Dry).unwrap_err().code(), "queue_still_active");
+    let a = bench.take("a");
+    let finish = Finish::new(a.task, a.token, json!({}));
+    let made = vec![file("clip", 1), file("film", 2)];
+    bench.store.succeed(Finish { artifacts: made, memo: Some(ArtifactHash([7; 32])), ..finish }).unwrap();
+    let want = Expired { files: 1, bytes: 10 };
+    assert_eq!(bench.store.expire(run, &["film"], Trial::Dry).unwrap(), want);
+    assert_eq!(bench.store.expire(run, &["film"], Trial::Real).unwrap(), want);
+    assert_eq!(bench.store.expire(run, &["film"], Trial::Real).unwrap(), Expired::default());
+    let left: Vec<u8> = bench.store.artifact_refs(None, 10).unwrap().iter().map(|file| file.hash.0[0]).collect();
+    assert_eq!(left, [2, 9], "the film, and what it was made from");
+    assert_eq!(bench.store.remembered("studio", ArtifactHash([7; 32])).unwrap().unwrap().made, [file("film", 2)]);
+    assert_eq!(bench.store.expire(RunId(99), &[], Trial::Dry).unwrap_err().code(), "queue_unknown_run");
+    bench.sound();
 }

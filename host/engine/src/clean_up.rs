@@ -1,0 +1,129 @@
+//! What is kept of runs that are over: films, what lies beside them, and what they were made from always; what was made on the way
+//! (clips, guides, encoded parts, logs, former takes) until it is too old, or there is too much of it.
+
+use crate::error::EngineError;
+use crate::task::slot;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::HashSet;
+use std::time::Duration;
+use travel_artifacts::{Artifacts, Hash};
+use travel_queue::limits::MAX_ROWS;
+use travel_queue::{Expired, RunFilter, RunId, RunState, RunView, Store, TimestampMs, Trial};
+
+/// Slots of what is kept.
+const FINALS: [&str; 4] = [slot::FILM, slot::SHEET, slot::SEAMS, slot::MANIFEST];
+
+/// When what was made on the way goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CleanUp {
+    /// Of runs that ended longer ago than this.
+    pub older_than: Option<Duration>,
+    /// Of the runs that ended longest ago, while all together take more bytes than this.
+    pub max_bytes: Option<u64>,
+}
+
+/// What a clean-up has done, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CleanedUp {
+    /// Runs whose files have expired.
+    pub runs: Vec<ExpiredRun>,
+    /// Bytes of what was made on the way by the other runs that are over.
+    pub kept_bytes: u64,
+    /// Runs that keep all, and are passed over.
+    pub keep_all: u64,
+    /// Stored files that nothing refers to any more and that were removed; in a trial only those that there were before.
+    pub removed: u64,
+    /// Their bytes.
+    pub removed_bytes: u64,
+}
+
+/// A run of which only films, and what they were made from, are left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExpiredRun {
+    /// Which.
+    pub run: RunId,
+    /// What people call it.
+    pub name: String,
+    /// What went.
+    #[serde(flatten)]
+    pub expired: Expired,
+}
+
+/// Cleans up by a policy. Files so young that a submission may be about to name them stay, whoever refers to them.
+///
+/// # Errors
+/// A queue that cannot be read or told, a file that cannot be removed.
+pub fn clean_up(
+    store: &dyn Store,
+    artifacts: &Artifacts,
+    policy: CleanUp,
+    now: TimestampMs,
+    trial: Trial,
+) -> Result<CleanedUp, EngineError> {
+    let mut done = CleanedUp::default();
+    // Newest first: what has room stays.
+    for run in over(store)? {
+        if run.spec.pointer("/output/keep_all") == Some(&Value::Bool(true)) {
+            done.keep_all += 1;
+            continue;
+        }
+        let made = store.expire(run.id, &FINALS, Trial::Dry)?;
+        if made.files == 0 {
+            continue;
+        }
+        let age = run.finished_at.map_or(Duration::ZERO, |at| at.until(now));
+        let is_old = policy.older_than.is_some_and(|most| age > most);
+        let is_too_much = policy.max_bytes.is_some_and(|most| done.kept_bytes.saturating_add(made.bytes) > most);
+        if !is_old && !is_too_much {
+            done.kept_bytes = done.kept_bytes.saturating_add(made.bytes);
+            continue;
+        }
+        let expired = if trial == Trial::Real { store.expire(run.id, &FINALS, Trial::Real)? } else { made };
+        done.runs.push(ExpiredRun { run: run.id, name: run.name, expired });
+    }
+    let orphans = orphans(store, artifacts)?;
+    for (hash, bytes) in orphans {
+        if trial == Trial::Real {
+            artifacts.remove(hash)?;
+        }
+        done.removed += 1;
+        done.removed_bytes = done.removed_bytes.saturating_add(bytes);
+    }
+    Ok(done)
+}
+
+/// Runs that are over, the one that ended last first.
+fn over(store: &dyn Store) -> Result<Vec<RunView>, EngineError> {
+    let mut all = Vec::new();
+    for state in [RunState::Succeeded, RunState::Failed, RunState::Cancelled] {
+        let mut filter = RunFilter { state: Some(state), ..RunFilter::default() };
+        loop {
+            let page = store.runs(&filter, MAX_ROWS)?;
+            let (last, is_last) = (page.last().map(|run| run.id), page.len() < MAX_ROWS as usize);
+            all.extend(page);
+            if is_last {
+                break;
+            }
+            filter.before = last;
+        }
+    }
+    all.sort_by_key(|run| (std::cmp::Reverse(run.finished_at), std::cmp::Reverse(run.id)));
+    Ok(all)
+}
+
+/// Stored files that no row refers to, but for young ones, and their bytes.
+///
+/// # Errors
+/// A queue or a folder that cannot be read.
+pub fn orphans(store: &dyn Store, artifacts: &Artifacts) -> Result<Vec<(Hash, u64)>, EngineError> {
+    let mut known = HashSet::new();
+    let mut after = None;
+    loop {
+        let page = store.artifact_refs(after, MAX_ROWS)?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.hash);
+        known.extend(page.iter().map(|file| Hash::from_bytes(file.hash.0)));
+    }
+    Ok(artifacts.unreferenced(|hash| known.contains(hash))?)
+}
