@@ -5,6 +5,7 @@
 
 use crate::args::{Cli, Command};
 use crate::diagnostic::Diagnostic;
+use crate::render_args::TravelArgs;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, Parser as _};
 use serde_json::{Map, Value};
@@ -45,7 +46,7 @@ pub fn expanded(cli: Cli, args: &[OsString]) -> Result<Cli, Diagnostic> {
     let project = Project::read(&path, travel.project_preset.as_deref())?;
     let matches = Cli::command().try_get_matches_from(args).map_err(|e| Diagnostic::usage(&e.render().to_string()))?;
     let (_, given) = matches.subcommand().ok_or_else(|| Diagnostic::usage("no command"))?;
-    let flags = project.flags(given, travel.fps)?;
+    let flags = project.flags(given, travel)?;
     let (mut words, mut placed) = (Vec::with_capacity(args.len() + flags.len()), false);
     for word in args {
         // The one word that is the project itself: its flags stand in its place, its images come last.
@@ -138,8 +139,8 @@ impl Project {
         Diagnostic::refused("bad_project", format!("{}: {why}", self.path.display())).hint("see docs/project.md")
     }
 
-    /// What the file says that the command line does not, as flags. `fps` is the command line's.
-    fn flags(&self, given: &ArgMatches, fps: Rate) -> Result<Vec<String>, Diagnostic> {
+    /// What the file says that the command line does not, as flags.
+    fn flags(&self, given: &ArgMatches, line: &TravelArgs) -> Result<Vec<String>, Diagnostic> {
         let is_given = |key: &str| {
             let id = key.replace('-', "_");
             let known = given.ids().any(|known| known.as_str() == id);
@@ -162,10 +163,12 @@ impl Project {
                 flags.push(format!("--param={role}.{key}={value}"));
             }
         }
-        let rate = match self.film.get("fps").filter(|_| !is_given("fps")) {
-            Some(rate) => plain(rate).parse().map_err(|e| self.refuse(format!("fps: {e}")))?,
-            None => fps,
+        let of = |key: &str, given: Option<Rate>| match self.film.get(key).filter(|_| !is_given(key)) {
+            Some(rate) => plain(rate).parse().map(Some).map_err(|e| self.refuse(format!("{key}: {e}"))),
+            None => Ok(given),
         };
+        // Lengths are counted at the segments' rate.
+        let rate = of("generator-fps", line.generator_fps)?.or(of("fps", Some(line.fps))?).unwrap_or(line.fps);
         let lists = [("segment-frames", "frames"), ("frame-overlap", "overlap")];
         for (key, own) in lists.into_iter().filter(|(key, _)| !is_given(key)) {
             if let Some(values) = self.list(key, own, rate)? {

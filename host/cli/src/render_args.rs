@@ -79,6 +79,10 @@ pub struct TravelArgs {
         help_heading = "Film"
     )]
     pub fps: Rate,
+    /// Frames a second that legs are rendered at, where that is not the film's rate; lengths are counted at it, and each frame of
+    /// the film is the one nearest in time [default: the film's, or the nearest that the generator renders]
+    #[arg(long, value_name = "RATE", help_heading = "Film")]
+    pub generator_fps: Option<Rate>,
     /// Frames that each leg adds to the film; one value, or one a leg
     #[arg(long, alias = "segment_frames", num_args = 1.., value_delimiter = ',', default_value = "81", value_name = "N", help_heading = "Film")]
     pub segment_frames: Vec<u32>,
@@ -267,7 +271,7 @@ pub const PLACE_FLAGS: [&str; 9] =
     ["name", "output_dir", "overwrite", "contact_sheet", "seams", "keep_guides", "keep", "debug", "tenant"];
 
 /// All others, which say what the film is: a manifest says so instead.
-pub const CONTENT_FLAGS: [&str; 50] = [
+pub const CONTENT_FLAGS: [&str; 51] = [
     "images",
     "project_preset",
     "input_images",
@@ -276,6 +280,7 @@ pub const CONTENT_FLAGS: [&str; 50] = [
     "attempt_deadline",
     "resolution",
     "fps",
+    "generator_fps",
     "segment_frames",
     "frame_overlap",
     "audio",
@@ -340,6 +345,7 @@ impl TravelArgs {
             continue_from: self.continue_from_video.clone(),
             size: self.resolution,
             rate: self.fps,
+            generator_rate: self.generator_fps,
             wishes: Wishes {
                 segment_frames: self.segment_frames.clone(),
                 frame_overlap: self.frame_overlap.clone(),

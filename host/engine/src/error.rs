@@ -310,7 +310,7 @@ impl EngineError {
             Self::BadSize(_) | Self::SizeOffGrid { .. } => {
                 "choose another --resolution, as 832x480 (even sides, 16 to 8192 pixels)".to_owned()
             }
-            Self::RateOffGrid { .. } => "choose another rate with --fps".to_owned(),
+            Self::RateOffGrid { .. } => "choose another rate with --generator-fps; the film may have any with --fps".to_owned(),
             Self::NoUpscaler { .. } => "choose one of them with --upscale-model-name".to_owned(),
             Self::Download(DownloadError::Private { .. }) => {
                 "if you mean it, pass --allow-private-addresses, or set allow-private = true in [download]".to_owned()

@@ -23,8 +23,11 @@ pub struct RunSpec {
     pub version: u32,
     /// Size of the film.
     pub canvas: Dims,
-    /// Of the film.
+    /// Of segments and of the film's edit list.
     pub rate: Rate,
+    /// Of the film, where that is another one.
+    #[serde(default)]
+    pub film_rate: Option<Rate>,
     /// In the order of the film.
     pub stills: Vec<StillRef>,
     /// A clip that the film begins with.
@@ -135,22 +138,33 @@ pub enum Stitching {
     Smart,
 }
 
+/// What of a film decides how it can be encoded.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole<'a> {
+    /// Its encode.
+    pub encode: &'a Encode,
+    /// Whether it is made larger.
+    pub is_upscaled: bool,
+    /// Whether its rate is another one than its segments'.
+    pub is_retimed: bool,
+    /// How many segments it has.
+    pub segments: usize,
+}
+
 impl Stitching {
     /// What is to be done for a film of so many segments, and why it is not what was wished; an error where nothing else will
     /// do.
     ///
     /// # Errors
     /// Why a film cannot be encoded segment by segment that is to be.
-    pub fn decided(
-        self,
-        encode: &Encode,
-        is_upscaled: bool,
-        segments: usize,
-    ) -> Result<(Self, Option<String>), String> {
+    pub fn decided(self, film: &Whole<'_>) -> Result<(Self, Option<String>), String> {
+        let Whole { encode, is_upscaled, is_retimed, segments } = *film;
         let hindrance = if encode.codec != Codec::H264 {
             Some("only H.264 is put together from parts".to_owned())
         } else if is_upscaled {
             Some("a film that is made larger is encoded once, after that".to_owned())
+        } else if is_retimed {
+            Some("a film of another rate than its segments is encoded in one piece".to_owned())
         } else if segments > SMART_SEGMENTS {
             Some(format!("it has {segments} segments, and {SMART_SEGMENTS} are the most"))
         } else {
@@ -295,6 +309,12 @@ impl RunSpec {
             return Err(format!("the run has specification version {version}; this program reads {SPEC_VERSION}"));
         }
         serde_json::from_str(text).map_err(unreadable)
+    }
+
+    /// Of the film.
+    #[must_use]
+    pub fn film_rate(&self) -> Rate {
+        self.film_rate.unwrap_or(self.rate)
     }
 
     /// The parameters of a role; `{}` when none were given.

@@ -12,7 +12,7 @@ use crate::planning::{self, PlanInput, Planned};
 use crate::rehearsal;
 use crate::spec::{
     Able, ClipRef, Output, Post, References, RunSpec, SPEC_VERSION, SoundRef, SoundSpec, StillRef, Stitching,
-    UpscaleSpec,
+    UpscaleSpec, Whole,
 };
 use crate::task::{ORCHESTRATOR, POOL_PLAN, PluginRef, slot};
 use serde_json::{Map, Value, json};
@@ -47,6 +47,8 @@ pub struct RunRequest {
     pub size: Option<Dims>,
     /// Of the film.
     pub rate: Rate,
+    /// Of segments; the film's where the generator renders it, else the nearest that it renders, when missing.
+    pub generator_rate: Option<Rate>,
     /// Per-leg lists.
     pub wishes: Wishes,
     /// Name of the generator.
@@ -112,6 +114,8 @@ pub struct Prepared {
     continued: Option<(PathBuf, Dims, u32)>,
     own_sound: bool,
     stitch: Stitching,
+    /// Of segments.
+    rate: Rate,
     canvas: Dims,
     upscale: Option<UpscaleSpec>,
     able: Able,
@@ -192,19 +196,20 @@ impl Prepared {
                 return Err(EngineError::Cancelled);
             }
         }
+        let able = generator.describe()?;
+        let (rate, mut notes) = choose_rate(&able, &request)?;
         let continued = match &request.continue_from {
             None => None,
             Some(path) => {
-                let info = travel_media::probe_at(path, request.rate, on)?;
+                let info = travel_media::probe_at(path, rate, on)?;
                 Some((path.clone(), info.dims, info.frames))
             }
         };
         let first = continued.as_ref().map(|(_, dims, _)| *dims).or(stills.first().map(|(_, dims)| *dims));
-        let able = generator.describe()?;
-        check_rate(&able, request.rate)?;
-        let (canvas, mut notes) = choose_canvas(&request, first, able.grid.dims_multiple)?;
+        let (canvas, chosen) = choose_canvas(&request, first, able.grid.dims_multiple)?;
+        notes.extend(chosen);
         if let Some((path, dims, _)) = &continued {
-            let (own, rate) = (RgbReader::open(path)?.rate(), request.rate);
+            let own = RgbReader::open(path)?.rate();
             if *dims != canvas || own.reduced() != rate.reduced() {
                 notes.push(format!(
                     "the continued video is {dims} at {own} a second, and becomes {canvas} at {rate}; --resolution and --fps choose otherwise"
@@ -229,7 +234,7 @@ impl Prepared {
             PlanInput {
                 run: &request.name,
                 canvas,
-                rate: request.rate,
+                rate,
                 stills: stills.iter().map(|(_, dims)| *dims).collect(),
                 continued: continued.as_ref().map(|(_, dims, frames)| (*dims, *frames)),
                 wishes: &request.wishes,
@@ -242,15 +247,21 @@ impl Prepared {
         let context = CallContext::new(request.name.as_str(), "rehearsal");
         let [guide, crossfade] = [Role::Guide, Role::Crossfade].map(|role| role_params(&request.params, role));
         let dims: Vec<Dims> = stills.iter().map(|(_, dims)| *dims).collect();
-        let film = Film { canvas, rate: request.rate, stills: &dims, grid: able.grid, params: &guide };
+        let film = Film { canvas, rate, stills: &dims, grid: able.grid, params: &guide };
         rehearsal::guides(&plugins.guide, &plan, &film, &context)?;
         rehearsal::crossfade(&plugins.crossfade, &plan, crossfade, &context)?;
-        let decided = request.stitch.decided(&request.encode, upscale.is_some(), plan.timeline.segments.len());
+        let whole = Whole {
+            encode: &request.encode,
+            is_upscaled: upscale.is_some(),
+            is_retimed: rate.reduced() != request.rate.reduced(),
+            segments: plan.timeline.segments.len(),
+        };
+        let decided = request.stitch.decided(&whole);
         let (stitch, why) = decided.map_err(|why| EngineError::NoSmartStitch { why })?;
         notes.extend(why.map(|why| format!("the film is encoded in one piece: {why}")));
         if let Some(path) = &request.audio {
             let sounds = travel_media::sounds_for(path)?.ok_or_else(|| MediaError::NoSound { path: path.clone() })?;
-            let film = request.rate.seconds(plan.timeline.frames);
+            let film = rate.seconds(plan.timeline.frames);
             if sounds < film {
                 notes.push(format!("the track is {sounds:.1} s long, and the film {film:.1} s: its end is silent"));
             }
@@ -258,7 +269,7 @@ impl Prepared {
         notes.append(&mut plan.notes);
         plan.notes = notes;
         let able = able.into();
-        Ok(Self { request, stills, continued, own_sound, stitch, canvas, upscale, able, plugins, plan })
+        Ok(Self { request, stills, continued, own_sound, stitch, rate, canvas, upscale, able, plugins, plan })
     }
 
     /// The plan, with what the user should know.
@@ -298,7 +309,7 @@ impl Prepared {
     /// # Errors
     /// A run of this name that writes the same film, a full disk, a queue that refuses.
     pub fn submit(self, store: &dyn Store, artifacts: &Artifacts) -> Result<Submitted, EngineError> {
-        let Self { request, stills, continued, own_sound, stitch, canvas, upscale, able, plugins, .. } = self;
+        let Self { request, stills, continued, own_sound, stitch, rate, canvas, upscale, able, plugins, .. } = self;
         check_untaken(store, &request.name, request.idem_key.as_deref(), &request.output)?;
         if request.idem_key.is_none() {
             // With a key it may be no new run. Files that are refused with their run are not stored first.
@@ -336,7 +347,8 @@ impl Prepared {
         let spec = RunSpec {
             version: SPEC_VERSION,
             canvas,
-            rate: request.rate,
+            rate,
+            film_rate: (rate.reduced() != request.rate.reduced()).then_some(request.rate),
             stills: refs,
             continued,
             wishes: request.wishes,
@@ -477,6 +489,31 @@ fn upscalers(generators: &Generators) -> Vec<String> {
         generators.by_name(name).and_then(|generator| generator.describe()).is_ok_and(|able| able.upscales.is_some())
     };
     generators.names().filter(able).map(str::to_owned).collect()
+}
+
+/// The rate of segments, and what the user should know of it.
+fn choose_rate(able: &Capabilities, request: &RunRequest) -> Result<(Rate, Vec<String>), EngineError> {
+    let film = request.rate;
+    let rate = match (request.generator_rate, &able.rates) {
+        (Some(rate), _) => rate,
+        (None, None) => film,
+        (None, Some(rates)) => {
+            let off = |rate: &Rate| {
+                let per_second = |rate: &Rate| f64::from(rate.num) / f64::from(rate.den.max(1));
+                (per_second(rate) / per_second(&film)).ln().abs()
+            };
+            rates.iter().min_by(|a, b| off(a).total_cmp(&off(b))).copied().unwrap_or(film)
+        }
+    };
+    check_rate(able, rate)?;
+    if rate.reduced() == film.reduced() {
+        return Ok((film, Vec::new()));
+    }
+    let note = format!(
+        "segments are rendered at {rate} frames a second, in which all lengths are counted; the film has {film}, each of \
+         its frames the one that stands nearest in time"
+    );
+    Ok((rate, vec![note]))
 }
 
 /// Whether the generator renders this rate.

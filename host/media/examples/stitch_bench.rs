@@ -47,6 +47,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         clips: &media,
         canvas: info.dims,
         rate: info.rate,
+        film_rate: info.rate,
         encode: &encode,
         between: None,
     }

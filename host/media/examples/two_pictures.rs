@@ -76,6 +76,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         clips: &clips,
         canvas,
         rate: RATE,
+        film_rate: RATE,
         encode: &Encode::default(),
         between: None,
     }

@@ -18,7 +18,7 @@ use composer::compose;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use travel::crossfade::{Copy, Plan, Request, Step};
-use travel::{Dims, MediumId, MediumInfo, MediumKind, Rate, Span};
+use travel::{Dims, MediumId, MediumInfo, MediumKind, Rate, Retiming, Span};
 
 /// Frames that composing may run ahead of the encoder: enough to bridge a join, when two decoders open and two clips are
 /// decoded for one frame of film.
@@ -44,8 +44,10 @@ pub struct Stitch<'a> {
     pub clips: &'a MediaSet,
     /// Size of the film, pixels.
     pub canvas: Dims,
-    /// Of the film.
+    /// Of the clips and of the edit list.
     pub rate: Rate,
+    /// Of the film: each of its frames shows what stands nearest to its time in the edit list.
+    pub film_rate: Rate,
     /// Its one encode.
     pub encode: &'a Encode,
     /// Who finds what lies between two frames; a list that asks for it is refused when there is nobody.
@@ -86,14 +88,33 @@ impl Stitch<'_> {
         out: &Path,
         on: &dyn Watch,
     ) -> Result<ClipInfo, MediaError> {
-        let Self { canvas, rate, encode, .. } = *self;
+        let Self { canvas, rate, film_rate, encode, .. } = *self;
+        let retiming = Retiming { from: rate, to: film_rate };
+        let (listed, total) = (total, retiming.frames(total));
         canvas.check_encodable().map_err(|reason| MediaError::UnusableSize { path: out.to_owned(), reason })?;
         let depth = if encode.ten_bit { Depth::Ten } else { Depth::Eight };
-        let mut film = Output::create(out, &recipe(encode, depth, canvas, rate, for_use))?;
+        let mut film = Output::create(out, &recipe(encode, depth, canvas, film_rate, for_use))?;
         let (ready, frames) = sync_channel(AHEAD);
         std::thread::scope(|threads| {
             threads.spawn(move || {
-                let composed = compose(self, steps, depth, out, on, &mut |frame| ready.send(Ok(frame)).is_ok());
+                let (mut at, mut made) = (0u64, 0u64);
+                let mut put = |frame: ffmpeg_next::frame::Video| {
+                    while made < total && retiming.source(made, listed) == at {
+                        made += 1;
+                        // The usual case, one for one, copies nothing.
+                        let is_last = made >= total || retiming.source(made, listed) != at;
+                        if is_last {
+                            at += 1;
+                            return ready.send(Ok(frame)).is_ok();
+                        }
+                        if ready.send(Ok(frame.clone())).is_err() {
+                            return false;
+                        }
+                    }
+                    at += 1;
+                    true
+                };
+                let composed = compose(self, steps, depth, out, on, &mut put);
                 if let Err(error) = composed {
                     // The encoding side may be gone already, and then has an error of its own.
                     let _gone = ready.send(Err(error));
@@ -112,7 +133,7 @@ impl Stitch<'_> {
             return Err(MediaError::WrongCount { path: out.to_owned(), found: frames, wanted });
         }
         let frames = film.finish()?;
-        Ok(ClipInfo { dims: canvas, frames, rate: rate.reduced(), constant_rate: true, lossless_rgb: false })
+        Ok(ClipInfo { dims: canvas, frames, rate: film_rate.reduced(), constant_rate: true, lossless_rgb: false })
     }
 }
 
@@ -144,7 +165,8 @@ pub fn encode_film(
     let whole = Copy { clip: id, at: Span::new(0, frames), tone: None };
     let plan = Plan { steps: vec![Step::Copy(whole)], extras: Vec::new() };
     let media = MediaSet::from_iter([(id, Source::Clip(clip.to_owned()))]);
-    Stitch { plan: &plan, request: &request, clips: &media, canvas, rate, encode, between: None }.film(out, on)
+    Stitch { plan: &plan, request: &request, clips: &media, canvas, rate, film_rate: rate, encode, between: None }
+        .film(out, on)
 }
 
 /// On AVX-512 x264's macroblock tree (build 164, `mbtree_propagate_list`) reads beyond the end of its rows unless a

@@ -48,7 +48,7 @@ pub(super) fn deliver(
         bytes: film.bytes,
         frames: info.frames,
         dims: info.dims,
-        rate: spec.rate,
+        rate: spec.film_rate(),
         seams: seams.clone(),
         phases_ms: phases_ms.clone(),
     };
@@ -68,8 +68,8 @@ pub(super) fn deliver(
         bytes: film.bytes,
         frames: info.frames,
         dims: info.dims,
-        rate: spec.rate,
-        seconds: spec.rate.seconds(info.frames),
+        rate: spec.film_rate(),
+        seconds: spec.film_rate().seconds(info.frames),
         seams,
         phases_ms,
     };
@@ -85,7 +85,7 @@ fn sounded(
     frames: u32,
     seams: &[SeamMade],
 ) -> Result<PathBuf, EngineError> {
-    let (spec, seconds) = (&job.spec, job.spec.rate.seconds(frames));
+    let (spec, seconds) = (&job.spec, job.spec.film_rate().seconds(frames));
     let mut sounds = Vec::new();
     if let Some(track) = &spec.sound.track {
         let file = job.shop.artifacts.verified_path(track.hash)?;

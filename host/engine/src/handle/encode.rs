@@ -84,6 +84,7 @@ pub(super) fn encode(job: &Job<'_>) -> Result<Done, EngineError> {
         clips: &media,
         canvas: spec.canvas,
         rate: spec.rate,
+        film_rate: spec.rate,
         encode: &spec.encode,
         between: in_betweener(),
     };

@@ -3,7 +3,7 @@
 use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
 use crate::planning::{PlanInput, plan};
-use crate::spec::{Able, RunSpec, Stitching};
+use crate::spec::{Able, RunSpec, Stitching, Whole};
 use crate::submit::check_output;
 use crate::task::{
     ENCODE, EncodeInput, POOL_ENCODE, Previous, SEGMENT, STITCH, SegmentInput, StitchClip, StitchInput, UPSCALE,
@@ -124,7 +124,13 @@ fn encodes(
     emitted: &mut Vec<NewTask>,
 ) -> Result<Vec<String>, EngineError> {
     let spec = &job.spec;
-    let decided = spec.stitch.decided(&spec.encode, spec.upscale.is_some(), clips.len());
+    let whole = Whole {
+        encode: &spec.encode,
+        is_upscaled: spec.upscale.is_some(),
+        is_retimed: spec.film_rate.is_some(),
+        segments: clips.len(),
+    };
+    let decided = spec.stitch.decided(&whole);
     if matches!(decided, Ok((Stitching::Full, _)) | Err(_)) {
         return Ok(Vec::new());
     }

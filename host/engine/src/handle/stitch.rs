@@ -8,7 +8,7 @@ use crate::submit::slot_artifact;
 use crate::task::{EncodeOutput, JoinedOutput, StitchInput, parse, slot};
 use std::path::{Path, PathBuf};
 use travel::crossfade::Request;
-use travel::{Dims, MediumId, MediumInfo, MediumKind, Role};
+use travel::{Dims, MediumId, MediumInfo, MediumKind, Retiming, Role};
 use travel_artifacts::Scratch;
 use travel_media::{ClipSource, Encode, MediaError, MediaSet, Seam, Source, Stitch};
 use travel_queue::NewEvent;
@@ -43,7 +43,8 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     tracing::debug!(task = job.claimed.name, fuel = report.fuel_used, steps = plan.steps.len(), "edit list composed");
     let names: Vec<String> = clips.iter().map(|clip| clip.name.clone()).collect();
     let seams = seams::report(&seams, &plan, &names, &request.starts());
-    let want = u32::try_from(request.film_frames()).unwrap_or(u32::MAX);
+    let retiming = Retiming { from: spec.rate, to: spec.film_rate() };
+    let want = u32::try_from(retiming.frames(request.film_frames())).unwrap_or(u32::MAX);
 
     let scratch = job.shop.artifacts.task_scratch(job.claimed.task)?;
     let film = scratch.path("film.mp4");
@@ -58,6 +59,7 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
         clips: &media,
         canvas: spec.canvas,
         rate: spec.rate,
+        film_rate: spec.film_rate(),
         encode: &encode,
         between: super::encode::in_betweener(),
     };

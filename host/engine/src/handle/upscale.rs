@@ -29,7 +29,7 @@ pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
         video,
         frames: joined.frames,
         dims: wish.dims,
-        rate: spec.rate,
+        rate: spec.film_rate(),
         encode: spec.encode,
         prompt: UPSCALE_PROMPT.to_owned(),
         seed: spec.wishes.seed.wrapping_add(UPSCALE_SEED_OFFSET),

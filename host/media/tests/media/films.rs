@@ -45,7 +45,7 @@ proptest! {
         let (request, media) = request(&named, &overlaps, DIMS);
         let plan = plan(&request, cosine);
         let out = dir.path().join("film.mp4");
-        let info = Stitch { plan: &plan, request: &request, clips: &media, canvas: DIMS, rate: RATE, encode: &lossless(), between: None }.film(&out, &Unwatched).unwrap();
+        let info = Stitch { plan: &plan, request: &request, clips: &media, canvas: DIMS, rate: RATE, film_rate: RATE, encode: &lossless(), between: None }.film(&out, &Unwatched).unwrap();
         prop_assert_eq!(u64::from(info.frames), request.film_frames());
         let counted = probe(&out, &Unwatched).unwrap();
         prop_assert_eq!((counted.frames, counted.rate, counted.dims), (info.frames, RATE, DIMS));
@@ -95,6 +95,7 @@ fn the_same_inputs_give_the_same_bytes_with_every_codec() {
                 clips: &media,
                 canvas: DIMS,
                 rate: RATE,
+                film_rate: RATE,
                 encode: &encode,
                 between: None,
             }
@@ -151,6 +152,7 @@ fn foreign_clips_are_converted_once_and_keep_their_colours() {
         clips: &media,
         canvas: dims,
         rate: RATE,
+        film_rate: RATE,
         encode: &lossless(),
         between: None,
     }
@@ -187,6 +189,7 @@ fn tones_change_the_film_and_sharpening_changes_only_edges() {
         clips: &media,
         canvas: DIMS,
         rate: RATE,
+        film_rate: RATE,
         encode: &lossless(),
         between: None,
     }
@@ -206,8 +209,17 @@ fn a_full_disk_a_missing_clip_and_a_wrong_plan_are_told_apart() {
     let (mut request, media) = request(&[(&clip, 40)], &[], DIMS);
     let plan = plan(&request, cosine);
     let run = |request: &_, media: &_, out: &_| {
-        Stitch { plan: &plan, request, clips: media, canvas: DIMS, rate: RATE, encode: &lossless(), between: None }
-            .film(out, &Unwatched)
+        Stitch {
+            plan: &plan,
+            request,
+            clips: media,
+            canvas: DIMS,
+            rate: RATE,
+            film_rate: RATE,
+            encode: &lossless(),
+            between: None,
+        }
+        .film(out, &Unwatched)
     };
     assert!(matches!(run(&request, &media, &full), Err(MediaError::DiskFull { .. })));
     assert!(matches!(run(&request, &Default::default(), &film), Err(MediaError::UnknownMedium { .. })));
@@ -241,6 +253,7 @@ fn a_film_can_be_cancelled_and_leaves_nothing() {
         clips: &media,
         canvas: DIMS,
         rate: RATE,
+        film_rate: RATE,
         encode: &lossless(),
         between: None,
     }

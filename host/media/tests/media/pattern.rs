@@ -58,9 +58,18 @@ pub(crate) fn lossless() -> Encode {
 pub(crate) fn film_of(clip: &Path, frames: u32, dims: Dims, encode: &Encode, out: &Path) {
     let (request, media) = request(&[(clip, frames)], &[], dims);
     let plan = plan(&request, |_| Weight::ZERO);
-    Stitch { plan: &plan, request: &request, clips: &media, canvas: dims, rate: RATE, encode, between: None }
-        .film(out, &Unwatched)
-        .unwrap();
+    Stitch {
+        plan: &plan,
+        request: &request,
+        clips: &media,
+        canvas: dims,
+        rate: RATE,
+        film_rate: RATE,
+        encode,
+        between: None,
+    }
+    .film(out, &Unwatched)
+    .unwrap();
 }
 
 pub(crate) fn request(clips: &[(&Path, u32)], overlaps: &[u32], dims: Dims) -> (Request, MediaSet) {
