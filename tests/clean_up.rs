@@ -80,3 +80,35 @@ fn the_runs_that_ended_longest_ago_go_first_when_there_is_too_much() {
     // Two clips of each run.
     assert_eq!(stored(&desk).len(), before - 6);
 }
+
+#[test]
+fn a_run_that_was_cleaned_up_goes_on_and_can_be_changed_also_where_its_film_is_made_of_parts() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(5);
+    desk.ok(&quick("render", &pictures[..2], &["-o", "shot.mp4", "--name", "shot"]));
+    film(&desk, &pictures[2..], "trip", &["--stitch", "auto", "--continue-from-video", "shot.mp4"]);
+    // Cancelled when all but the film was there.
+    desk.ok(&quick("travel", &pictures, &["--name", "half", "--output-dir", "out", "--fresh"]));
+    desk.ok(&["queue", "pause", "--pool", "encode"]);
+    desk.ok(&["run", "--until-idle"]);
+    desk.ok(&["runs", "cancel", "half"]);
+    desk.ok(&["queue", "resume", "--pool", "encode"]);
+    age(&desk);
+    let done = desk.json(&["artifacts", "gc", "--older-than", "0s"]);
+    assert_eq!(done["runs"].as_array().unwrap().len(), 3, "{done}");
+
+    desk.ok(&["runs", "resume", "half"]);
+    desk.ok(&["run", "--until-idle"]);
+    assert!(desk.path("out/half.mp4").exists());
+    let redo =
+        ["runs", "redo", "trip", "--segment", "1", "--generator-settings", r#"{"easing": "ease_in_cubic"}"#, "--wait"];
+    desk.ok(&redo);
+    assert_eq!(desk.json(&["runs", "show", "trip"])["state"], "succeeded");
+    // Unchanged, but its clip is gone: it is rendered again.
+    age(&desk);
+    desk.json(&["artifacts", "gc", "--older-than", "0s"]);
+    let text = desk.ok(&["runs", "redo", "trip", "--segment", "0"]);
+    assert!(text.contains("goes on"), "{text}");
+    desk.ok(&["run", "--until-idle"]);
+    assert_eq!(desk.json(&["queue", "doctor"])["healthy"], true);
+}

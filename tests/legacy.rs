@@ -91,8 +91,10 @@ fn orchestrator_rows_of_the_first_layout_become_films_and_are_answered() {
         "vace_image_refs_prepared": [{"type": "final", "strength_to_apply": 1.0, "segment_idx_for_naming": 0}] });
     let details = with(old.details("20250603_120000_1", &pictures), frames);
     old.add("good", "travel_orchestrator", "Queued", &json!({ "orchestrator_details": details }), None);
-    let gone =
-        with(details.clone(), json!({ "run_id": "gone", "input_image_paths_resolved": ["nowhere.png", "else.png"] }));
+    let gone = with(
+        details.clone(),
+        json!({ "run_id": "gone", "input_image_paths_resolved": ["nowhere.png", "else.png", "p2.png"] }),
+    );
     old.add("bad", "travel_orchestrator", "Queued", &json!({ "orchestrator_details": gone.to_string() }), None);
     let nothing = with(details.clone(), json!({ "run_id": "nothing", "num_new_segments_to_generate": 0 }));
     old.add("nothing", "travel_orchestrator", "Queued", &json!({ "orchestrator_details": nothing }), None);
@@ -108,6 +110,13 @@ fn orchestrator_rows_of_the_first_layout_become_films_and_are_answered() {
     let (status, why) = old.row("bad");
     assert!(status == "Failed" && why.as_ref().unwrap().contains("nowhere.png"), "{status} {why:?}");
     assert_eq!(old.row("nothing"), ("Complete".into(), None));
+    // Mended and queued once more, as its tools do it.
+    for (from, to) in [("p0.png", "nowhere.png"), ("p1.png", "else.png")] {
+        std::fs::copy(old.desk.path(from), old.desk.path(to)).unwrap();
+    }
+    old.sql.execute("UPDATE tasks SET status = 'Queued', output_location = NULL WHERE task_id = 'bad'", []).unwrap();
+    old.serve();
+    assert_eq!(old.row("bad").0, "Complete");
     assert_eq!(old.row("alien"), ("Queued".into(), None), "nobody here knows this kind");
     assert_eq!(old.row("busy"), ("In Progress".into(), None), "somebody else's");
     let columns: i64 = old.sql.query_row("SELECT count(*) FROM pragma_table_info('tasks')", [], |r| r.get(0)).unwrap();

@@ -136,6 +136,8 @@ fn what_cannot_be_done_again_is_refused_and_changes_nothing() {
     let wrong = ["runs", "redo", "trip", "--segment", "0", "--generator-settings", r#"{"easing": "none"}"#];
     desk.refused(&wrong, 2, "generator_settings");
     desk.refused(&["runs", "takes", "trip", "--segment", "0", "--choose", "2"], 2, "no_take");
+    let deaf = ["runs", "redo", "trip", "--segment", "0", "--prompt", "snow"];
+    desk.refused(&deaf, 2, "cannot_honour");
     // Somebody else's film lies where this one was.
     std::fs::write(desk.path("out/trip.mp4"), "another film").unwrap();
     desk.refused(&[&["runs", "redo", "trip", "--segment", "0"][..], &EASED].concat(), 2, "output_exists");

@@ -170,6 +170,17 @@ impl Artifacts {
         self.cas.remove_file(name_of(hash)).map_err(ArtifactError::io("remove", &path))
     }
 
+    /// Removes a stored file unless it has become young since it was found; whether it did.
+    ///
+    /// # Errors
+    /// A folder that may not be written.
+    pub fn remove_old(&self, hash: Hash) -> Result<bool, ArtifactError> {
+        match std::fs::metadata(self.root.join("cas").join(name_of(hash))).and_then(|about| about.modified()) {
+            Ok(at) if at.elapsed().unwrap_or_default() >= YOUNG => self.remove(hash).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
     /// Stores a finished file of a [`Scratch`], which moves.
     ///
     /// # Errors

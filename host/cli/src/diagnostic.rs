@@ -45,6 +45,11 @@ impl Diagnostic {
         Self { hint: hint.into(), ..self }
     }
 
+    /// Whether the same may be possible later: nothing was wrong with what was asked.
+    pub fn may_pass(&self) -> bool {
+        self.exit != 2 || self.code == "queue_quota"
+    }
+
     /// What the process ends with.
     pub fn exit_code(&self) -> u8 {
         self.exit

@@ -21,6 +21,9 @@ pub const SCHEMA: &str = include_str!("../../../docs/travel.schema.json");
 /// Keys whose values are files beside the project.
 const FILES: [&str; 2] = ["continue-from-video", "audio"];
 
+/// When an image can be shown at the latest, seconds; longer than any film.
+const LONGEST: f64 = 1e6;
+
 /// Keys that are no flags of that name.
 const OWN: [&str; 6] = ["images", "segments", "use", "presets", "roles", "params"];
 
@@ -56,6 +59,10 @@ pub fn expanded(cli: Cli, args: &[OsString]) -> Result<Cli, Diagnostic> {
         } else if word != OsStr::new("--input_images") && word != OsStr::new("--input-images") {
             words.push(word.clone());
         }
+    }
+    if !placed {
+        let why = format!("{}: give the project file as an argument of its own", path.display());
+        return Err(Diagnostic::refused("bad_project", why));
     }
     words.retain(|word| word != OsStr::new("--"));
     words.push("--".into());
@@ -123,6 +130,9 @@ impl Project {
                 ),
                 Some(number) => number.as_f64(),
             };
+            if at.is_some_and(|at| !(0.0..=LONGEST).contains(&at)) {
+                return Err(refuse(format!("an image at {} s: times are 0 to {LONGEST} s", at.unwrap_or_default())));
+            }
             Ok(Image { file: folder.join(file), at })
         };
         let images = images.as_array().into_iter().flatten().map(image).collect::<Result<Vec<Image>, Diagnostic>>()?;
@@ -171,7 +181,7 @@ impl Project {
         let rate = of("generator-fps", line.generator_fps)?.or(of("fps", Some(line.fps))?).unwrap_or(line.fps);
         let lists = [("segment-frames", "frames"), ("frame-overlap", "overlap")];
         for (key, own) in lists.into_iter().filter(|(key, _)| !is_given(key)) {
-            if let Some(values) = self.list(key, own, rate)? {
+            if let Some(values) = self.list(key, own, rate, is_given("continue-from-video"))? {
                 let prefix = format!("--{key}=");
                 flags.retain(|flag| !flag.starts_with(&prefix));
                 flags.extend(values.iter().map(|value| format!("{prefix}{value}")));
@@ -188,12 +198,12 @@ impl Project {
 
     /// One value a segment (a join, for overlaps), where images have times or single segments differ; nothing where the
     /// file's own list is all there is.
-    fn list(&self, key: &str, own: &str, rate: Rate) -> Result<Option<Vec<u64>>, Diagnostic> {
+    fn list(&self, key: &str, own: &str, rate: Rate, is_continued: bool) -> Result<Option<Vec<u64>>, Diagnostic> {
         let is_timed = key == "segment-frames" && self.images.iter().any(|image| image.at.is_some());
         if !is_timed && !self.segments.iter().any(|segment| segment.get(own).is_some()) {
             return Ok(None);
         }
-        let continued = self.film.contains_key("continue-from-video");
+        let continued = self.film.contains_key("continue-from-video") || is_continued;
         let legs = if continued { self.images.len() } else { self.images.len().saturating_sub(1) };
         let first = usize::from(key == "frame-overlap" && !continued);
         let said: Vec<u64> = match self.film.get(key) {

@@ -9,7 +9,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 use travel_artifacts::{Artifacts, Hash};
 use travel_queue::limits::MAX_ROWS;
-use travel_queue::{Expired, RunFilter, RunId, RunState, RunView, Store, TimestampMs, Trial};
+use travel_queue::{Expired, QueueError, RunFilter, RunId, RunState, Store, TimestampMs, Trial};
+
+/// Runs that are read at once.
+const PAGE: u32 = 100;
 
 /// Slots of what is kept.
 const FINALS: [&str; 4] = [slot::FILM, slot::SHEET, slot::SEAMS, slot::MANIFEST];
@@ -64,28 +67,33 @@ pub fn clean_up(
     let mut done = CleanedUp::default();
     // Newest first: what has room stays.
     for run in over(store)? {
-        if run.spec.pointer("/output/keep_all") == Some(&Value::Bool(true)) {
+        if run.keeps_all {
             done.keep_all += 1;
             continue;
         }
-        let made = store.expire(run.id, &FINALS, Trial::Dry)?;
+        let Some(made) = unless_it_moved(store.expire(run.id, &FINALS, Trial::Dry))? else { continue };
         if made.files == 0 {
             continue;
         }
-        let age = run.finished_at.map_or(Duration::ZERO, |at| at.until(now));
+        let age = run.finished_at.until(now);
         let is_old = policy.older_than.is_some_and(|most| age > most);
         let is_too_much = policy.max_bytes.is_some_and(|most| done.kept_bytes.saturating_add(made.bytes) > most);
         if !is_old && !is_too_much {
             done.kept_bytes = done.kept_bytes.saturating_add(made.bytes);
             continue;
         }
-        let expired = if trial == Trial::Real { store.expire(run.id, &FINALS, Trial::Real)? } else { made };
+        let expired = match trial {
+            Trial::Dry => Some(made),
+            Trial::Real => unless_it_moved(store.expire(run.id, &FINALS, Trial::Real))?,
+        };
+        let Some(expired) = expired else { continue };
         done.runs.push(ExpiredRun { run: run.id, name: run.name, expired });
     }
     let orphans = orphans(store, artifacts)?;
     for (hash, bytes) in orphans {
-        if trial == Trial::Real {
-            artifacts.remove(hash)?;
+        // Somebody may have come to need it meanwhile.
+        if trial == Trial::Real && !artifacts.remove_old(hash)? {
+            continue;
         }
         done.removed += 1;
         done.removed_bytes = done.removed_bytes.saturating_add(bytes);
@@ -93,15 +101,36 @@ pub fn clean_up(
     Ok(done)
 }
 
+/// A run as far as a clean-up needs it: specifications of long runs are megabytes.
+struct Over {
+    id: RunId,
+    name: String,
+    finished_at: TimestampMs,
+    keeps_all: bool,
+}
+
+/// Nothing of a run that was set going again or forgotten since it was listed.
+fn unless_it_moved(expired: Result<Expired, QueueError>) -> Result<Option<Expired>, EngineError> {
+    match expired {
+        Err(QueueError::StillActive(_) | QueueError::UnknownRun(_)) => Ok(None),
+        expired => Ok(Some(expired?)),
+    }
+}
+
 /// Runs that are over, the one that ended last first.
-fn over(store: &dyn Store) -> Result<Vec<RunView>, EngineError> {
+fn over(store: &dyn Store) -> Result<Vec<Over>, EngineError> {
     let mut all = Vec::new();
     for state in [RunState::Succeeded, RunState::Failed, RunState::Cancelled] {
         let mut filter = RunFilter { state: Some(state), ..RunFilter::default() };
         loop {
-            let page = store.runs(&filter, MAX_ROWS)?;
-            let (last, is_last) = (page.last().map(|run| run.id), page.len() < MAX_ROWS as usize);
-            all.extend(page);
+            let page = store.runs(&filter, PAGE)?;
+            let (last, is_last) = (page.last().map(|run| run.id), page.len() < PAGE as usize);
+            all.extend(page.into_iter().map(|run| Over {
+                id: run.id,
+                keeps_all: run.spec.pointer("/output/keep_all") == Some(&Value::Bool(true)),
+                finished_at: run.finished_at.unwrap_or(run.created_at),
+                name: run.name,
+            }));
             if is_last {
                 break;
             }

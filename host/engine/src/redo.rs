@@ -38,18 +38,43 @@ pub fn redo(
 ) -> Result<Option<Revived>, EngineError> {
     let (task, mut input) = find(store, run, segment)?;
     let leg = wish.on(input.segment.leg.clone());
-    if leg == input.segment.leg && task.state.has_result() {
+    let is_there = store.task(task.id)?.made.iter().any(|file| file.slot == slot::CLIP);
+    if leg == input.segment.leg && task.state.has_result() && is_there {
         return Ok(None);
     }
-    let generator = run.spec.get("generator").and_then(Value::as_str).unwrap_or_default();
+    let name = run.spec.get("generator").and_then(Value::as_str).unwrap_or_default();
+    let generator = generators.by_name(name)?;
+    let words = [("--prompt", &wish.prompt), ("--negative-prompt", &wish.negative_prompt)];
+    if let Some((flag, _)) = words.into_iter().find(|(_, words)| words.is_some())
+        && !generator.describe()?.reads_prompts
+    {
+        return Err(EngineError::CannotHonour { flag, generator: name.to_owned(), able: Vec::new() });
+    }
     let settings =
         serde_json::from_str(&leg.settings).map_err(|e| EngineError::Stored(format!("settings are not JSON: {e}")))?;
-    generators.by_name(generator)?.check_settings(&settings)?;
+    generator.check_settings(&settings)?;
     check_film(store, run)?;
     input.segment.leg = leg;
-    let mut tasks = expired(store, run, task.id)?;
+    let mut tasks = expired(store, run, Some(task.id))?;
     tasks.push((task.id, anew(&input)?));
     Ok(Some(store.redo(tasks)?))
+}
+
+/// Sets a run going again that is over without a film: what had succeeded is not done again, unless it was cleaned up.
+///
+/// # Errors
+/// A queue that refuses.
+pub fn resume(store: &dyn Store, run: &RunView) -> Result<Revived, EngineError> {
+    let gone = expired(store, run, None)?;
+    if gone.is_empty() {
+        return Ok(store.retry_run(run.id)?);
+    }
+    let opened = store.redo(gone)?.tasks;
+    let mut revived = store.retry_run(run.id)?;
+    revived.tasks.extend(opened);
+    revived.tasks.sort_unstable();
+    revived.tasks.dedup();
+    Ok(revived)
 }
 
 fn anew(input: &SegmentInput) -> Result<Redo, EngineError> {
@@ -57,11 +82,11 @@ fn anew(input: &SegmentInput) -> Result<Redo, EngineError> {
 }
 
 /// Other segments that have to be rendered again because their clips are there no more.
-fn expired(store: &dyn Store, run: &RunView, but: TaskId) -> Result<Vec<(TaskId, Redo)>, EngineError> {
+fn expired(store: &dyn Store, run: &RunView, but: Option<TaskId>) -> Result<Vec<(TaskId, Redo)>, EngineError> {
     let mut tasks = Vec::new();
     for (task, input) in all(store, run)? {
         let is_gone = || Ok::<_, EngineError>(!store.task(task.id)?.made.iter().any(|file| file.slot == slot::CLIP));
-        if task.id != but && task.state.has_result() && is_gone()? {
+        if Some(task.id) != but && task.state.has_result() && is_gone()? {
             tasks.push((task.id, anew(&input)?));
         }
     }
@@ -93,7 +118,7 @@ pub fn choose(store: &dyn Store, run: &RunView, segment: u32, take: usize) -> Re
         return Err(EngineError::TakeGone { segment, take });
     }
     check_film(store, run)?;
-    let mut tasks = expired(store, run, task.id)?;
+    let mut tasks = expired(store, run, Some(task.id))?;
     tasks.push((task.id, Redo::Choose(chosen.token)));
     Ok(Some(store.redo(tasks)?))
 }

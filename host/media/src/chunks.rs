@@ -31,14 +31,19 @@ pub fn join_chunks(chunks: &[PathBuf], rate: Rate, out: &Path, on: &dyn Watch) -
         if let Some(first) = &first {
             chunk.refuse_unlike(first)?;
         }
-        let mut frames = 0i64;
+        let (mut frames, mut times) = (0i64, Vec::new());
         while let Some(packet) = chunk.next()? {
             let shown = chunk.shown(&packet)?;
             if frames == 0 && (shown != 0 || !packet.is_key()) {
                 return Err(chunk.unlike("it does not begin with a key-frame"));
             }
+            times.push(shown);
             delay = delay.max(frames - shown);
             frames += 1;
+        }
+        times.sort_unstable();
+        if times.iter().zip(0..).any(|(shown, at)| *shown != at) {
+            return Err(chunk.unlike("its frames do not stand at even times of the film's rate"));
         }
         total += frames;
         first.get_or_insert(chunk);
@@ -121,6 +126,10 @@ impl Chunk {
     }
 
     fn refuse_unlike(&self, first: &Self) -> Result<(), MediaError> {
+        let clock = |chunk: &Self| chunk.input.stream(chunk.stream).map(|s| (s.time_base(), s.avg_frame_rate()));
+        if clock(self) != clock(first) {
+            return Err(self.unlike(&format!("its rate or time base is not that of {}", first.path.display())));
+        }
         let (own, others) = (Headers::of(&self.parameters()), Headers::of(&first.parameters()));
         match own.unlike(&others) {
             Some(what) => Err(self.unlike(&format!("its {what} is not that of {}", first.path.display()))),

@@ -239,6 +239,8 @@ struct Reader {
     resampler: Option<ff::software::resampling::Context>,
     stream: usize,
     begun: bool,
+    /// Samples still to come from before the picture begins.
+    unheard: usize,
     /// Where the file's own time begins and its audio's unit, seconds.
     start: (f64, f64),
     /// Nothing more to read; nothing more to come.
@@ -262,8 +264,12 @@ impl Reader {
         decoder.set_packet_time_base(stream.time_base());
         let decoder = decoder.audio().map_err(failed)?;
         let video = input.streams().best(ff::media::Type::Video);
-        let start = video.filter(|video| video.start_time() != ff::ffi::AV_NOPTS_VALUE);
-        let start = start.map_or(0.0, |video| video.start_time() as f64 * f64::from(video.time_base()));
+        // Without a picture it begins where it begins.
+        let clock = video.as_ref().unwrap_or(&stream);
+        let start = match clock.start_time() {
+            ff::ffi::AV_NOPTS_VALUE => 0.0,
+            start => start as f64 * f64::from(clock.time_base()),
+        };
         Ok(Some(Self {
             path: path.to_owned(),
             input,
@@ -271,6 +277,7 @@ impl Reader {
             resampler: None,
             stream: index,
             begun: false,
+            unheard: 0,
             start: (start, unit),
             drained: false,
             over: false,
@@ -325,9 +332,11 @@ impl Reader {
             self.begun = true;
             let (start, unit) = self.start;
             let late = frame.pts().map_or(0.0, |pts| pts as f64 * unit - start);
-            // What begins after its picture is silent until then; a day of it is no delay but nonsense.
-            let silent = (late.clamp(0.0, 86_400.0) * f64::from(RATE)) as usize;
-            self.ready.extend(std::iter::repeat_n([0.0; 2], silent));
+            // What begins after its picture is silent until then, and what begins before it is not heard; a day of either is no
+            // delay but nonsense.
+            let samples = |seconds: f64| (seconds.clamp(0.0, 86_400.0) * f64::from(RATE)) as usize;
+            self.ready.extend(std::iter::repeat_n([0.0; 2], samples(late)));
+            self.unheard = samples(-late);
         }
         let is_new = |r: &ff::software::resampling::Context| {
             let now = r.input();
@@ -371,7 +380,11 @@ impl Reader {
             return;
         }
         let (left, right) = (out.plane::<f32>(0), out.plane::<f32>(1));
-        self.ready.extend(left.iter().zip(right).map(|(l, r)| [*l, *r].map(|v| if v.is_finite() { v } else { 0.0 })));
+        let skipped = self.unheard.min(left.len());
+        self.unheard -= skipped;
+        self.ready.extend(
+            left.iter().zip(right).skip(skipped).map(|(l, r)| [*l, *r].map(|v| if v.is_finite() { v } else { 0.0 })),
+        );
     }
 
     fn failed(&self, error: ff::Error) -> MediaError {

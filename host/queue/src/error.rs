@@ -97,14 +97,6 @@ pub enum QueueError {
         /// Where it stands.
         state: TaskState,
     },
-    /// A task that has no result cannot be given a former one.
-    #[error("task {task} is {state}: one of its takes can be chosen only while it has a result")]
-    NoResult {
-        /// The task.
-        task: TaskId,
-        /// Where it stands.
-        state: TaskState,
-    },
     /// There is no such take.
     #[error("task {task} has no take {token}")]
     UnknownTake {
@@ -348,7 +340,6 @@ impl QueueError {
             Self::ParentFirst { .. } => "queue_parent_first",
             Self::StillActive(_) => "queue_still_active",
             Self::StillOpen { .. } => "queue_still_open",
-            Self::NoResult { .. } => "queue_no_result",
             Self::UnknownTake { .. } => "queue_unknown_take",
             Self::NetworkDisk { .. } => "queue_network_disk",
             Self::TooManyCopies { .. } => "queue_too_many_copies",

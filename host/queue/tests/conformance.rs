@@ -58,7 +58,9 @@ sqlite! {
         a_task_done_again_opens_only_what_depends_on_it,
         a_former_take_can_be_chosen,
         a_result_is_remembered_by_what_it_was_made_from_and_for_its_tenant,
-        what_a_finished_run_has_made_can_be_forgotten_but_for_some_slots;
+        what_a_finished_run_has_made_can_be_forgotten_but_for_some_slots,
+        a_redo_that_failed_can_be_undone_by_its_former_take,
+        a_redo_does_not_set_going_what_needs_another_failed_task;
     leases:
         a_stale_answer_changes_nothing,
         a_dead_host_costs_no_attempt,

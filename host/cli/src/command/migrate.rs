@@ -7,7 +7,8 @@ use crate::legacy::database::{COMPLETE, FAILED, LegacyDb, ORCHESTRATOR, QUEUED};
 use crate::legacy::payload;
 use crate::workplace::Workplace;
 use serde_json::{Value, json};
-use travel_engine::queue::{Clock as _, PastRun, RunState, Store as _, SystemClock, TimestampMs};
+use travel_engine::queue::limits::MAX_ROWS;
+use travel_engine::queue::{Clock as _, PastRun, RunFilter, RunState, Store as _, SystemClock, TimestampMs};
 
 pub fn migrate(global: &Global, args: &MigrateCommand) -> Result<u8, Diagnostic> {
     let place = Workplace::find(global)?;
@@ -19,7 +20,7 @@ pub fn migrate(global: &Global, args: &MigrateCommand) -> Result<u8, Diagnostic>
         if row.kind != ORCHESTRATOR {
             continue;
         }
-        let params = match payload::parse(&row.params) {
+        let params = match payload::parse(row.params.as_deref()) {
             Ok(params) => params,
             Err(why) => {
                 unread.push(json!({ "row": row.id, "why": why }));
@@ -28,12 +29,18 @@ pub fn migrate(global: &Global, args: &MigrateCommand) -> Result<u8, Diagnostic>
         };
         let name = payload::run_id(&params).unwrap_or_else(|| row.id.clone());
         let succeeded = row.status == COMPLETE;
+        let own = RunFilter { name: Some(name.clone()), ..RunFilter::default() };
+        // One that was served is here already, as the run that it is.
+        let served = format!("legacy:{}", row.id);
+        if store.runs(&own, MAX_ROWS)?.iter().any(|run| run.idem_key.as_deref() == Some(&served)) {
+            known += 1;
+            continue;
+        }
         let [created, updated] = row.times.map(|at| at.map_or_else(|| SystemClock.now(), TimestampMs));
         let past = PastRun {
             tenant: args.tenant.clone(),
             name,
-            // As a row that is served would have it, so that neither is taken over twice.
-            idem_key: format!("legacy:{}", row.id),
+            idem_key: format!("legacy-past:{}", row.id),
             spec: json!({ "legacy": Value::Object(params) }),
             state: if succeeded { RunState::Succeeded } else { RunState::Failed },
             created_at: created,

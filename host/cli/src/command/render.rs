@@ -185,7 +185,7 @@ fn existing(place: &Workplace) -> Result<(HostLock, SqliteStore), Diagnostic> {
 fn revive(store: &dyn Store, run: &str) -> Result<RunId, Diagnostic> {
     let view = store.run(&RunKey::parse(run))?;
     if matches!(view.state, RunState::Failed | RunState::Cancelled) {
-        store.retry_run(view.id)?;
+        travel_engine::redo::resume(store, &view)?;
     }
     Ok(view.id)
 }

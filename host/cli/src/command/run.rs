@@ -36,6 +36,12 @@ pub fn run(global: &Global, args: &RunCommand) -> Result<u8, Diagnostic> {
     let policy = place.config.clean_up.policy();
     let wish = runtime()?.block_on(async {
         let shutdown = on_signal(First::Drain)?;
+        if let Some(bridge) = &bridge {
+            // Before a clean-up takes what is still to be answered.
+            if let Err(why) = bridge::pass(bridge).await {
+                tracing::warn!(%why, "the old database was not served; it is tried again");
+            }
+        }
         let cleaning = match policy {
             None => None,
             Some(policy) => {
@@ -93,7 +99,6 @@ async fn work_for_two(
     shutdown: &watch::Receiver<Shutdown>,
     bridge: Arc<Mutex<Bridge>>,
 ) -> Result<(), Diagnostic> {
-    bridge::pass(&bridge).await?;
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(bridge::serve(Arc::clone(&bridge), stopped));
     let worked = loop {
@@ -105,7 +110,10 @@ async fn work_for_two(
             Ok(0) => break Ok(()),
             Ok(_) if *shutdown.borrow() == Shutdown::No => {}
             Ok(_) => break Ok(()),
-            Err(error) => break Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the old database was not served at the end");
+                break Ok(());
+            }
         }
     };
     let _ = stop.send(true);

@@ -9,7 +9,7 @@ use crate::stop::runtime;
 use crate::workplace::Workplace;
 use serde_json::{Value, json};
 use travel_engine::queue::{
-    Clock as _, Event, RunFilter, RunId, RunState, RunView, Seq, Store, SystemClock, TaskState, TimestampMs,
+    Clock as _, Event, RunFilter, RunState, RunView, Seq, Store, SystemClock, TaskState, TimestampMs,
 };
 
 pub fn runs(global: &Global, command: &RunsCommand) -> Result<u8, Diagnostic> {
@@ -64,7 +64,7 @@ pub fn runs(global: &Global, command: &RunsCommand) -> Result<u8, Diagnostic> {
             let store = place.store_to_change()?;
             let found = find(&store, run)?;
             if matches!(found.state, RunState::Failed | RunState::Cancelled) {
-                return retry(global, &store, found.id);
+                return retry(global, &store, &found);
             }
             let done = store.resume_run(found.id)?;
             answer(
@@ -78,15 +78,15 @@ pub fn runs(global: &Global, command: &RunsCommand) -> Result<u8, Diagnostic> {
         }
         RunsCommand::Retry(run) => {
             let store = place.store_to_change()?;
-            retry(global, &store, find(&store, run)?.id)
+            retry(global, &store, &find(&store, run)?)
         }
         RunsCommand::Redo(redo) => super::redo::redo(global, &place, redo),
         RunsCommand::Takes(takes) => super::redo::takes(global, &place, takes),
     }
 }
 
-fn retry(global: &Global, store: &dyn Store, run: RunId) -> Result<u8, Diagnostic> {
-    let done = store.retry_run(run)?;
+fn retry(global: &Global, store: &dyn Store, run: &RunView) -> Result<u8, Diagnostic> {
+    let done = travel_engine::redo::resume(store, run)?;
     answer(
         global,
         &done,

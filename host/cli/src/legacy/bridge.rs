@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use travel_engine::RunRequest;
 use travel_engine::artifacts::{Artifacts, Hash};
@@ -29,6 +29,9 @@ use travel_engine::task::{self, SegmentInput, slot};
 /// How often the old file is looked at: SQLite tells no other process of a change.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// After how long something is tried again that went wrong.
+const AGAIN: Duration = Duration::from_secs(10);
+
 /// Who serves the old file.
 pub struct Bridge {
     db: LegacyDb,
@@ -40,6 +43,14 @@ pub struct Bridge {
     store: Arc<dyn Store>,
     runs: HashMap<String, RunId>,
     seen: Option<i64>,
+    /// When what went wrong is tried again.
+    again_at: Option<Instant>,
+}
+
+/// Queued rows of one run.
+struct Group {
+    rows: Vec<Row>,
+    params: Map<String, Value>,
 }
 
 impl Bridge {
@@ -53,57 +64,103 @@ impl Bridge {
     ) -> Result<Self, Diagnostic> {
         let (generators, artifacts) = (place.generators(), place.artifacts()?);
         let (db, global) = (LegacyDb::open(path)?, global.clone());
-        Ok(Self { db, place, global, registry, generators, artifacts, store, runs: HashMap::new(), seen: None })
+        Ok(Self {
+            db,
+            place,
+            global,
+            registry,
+            generators,
+            artifacts,
+            store,
+            runs: HashMap::new(),
+            seen: None,
+            again_at: None,
+        })
     }
 
-    /// Takes up what is queued and answers what is done, once; how many rows were taken up.
+    /// Takes up what is queued and answers what is done, once; how many rows were taken up. What goes wrong with one row is that
+    /// row's affair.
     pub fn pass(&mut self) -> Result<usize, Diagnostic> {
-        self.seen = Some(self.db.version()?);
-        let mut groups: BTreeMap<String, (Vec<Row>, Map<String, Value>)> = BTreeMap::new();
-        let mut taken = 0;
+        let version = self.db.version()?;
+        let mut groups: BTreeMap<String, Group> = BTreeMap::new();
         for row in self.db.rows(&[QUEUED])? {
-            if !self.db.claim(&row.id)? {
-                continue;
-            }
-            taken += 1;
-            match payload::parse(&row.params).and_then(|params| Ok((key(&row, &params)?, params))) {
-                Ok((key, params)) => groups.entry(key).or_insert_with(|| (Vec::new(), params)).0.push(row),
+            match payload::parse(row.params.as_deref()).and_then(|params| Ok((key(&row, &params)?, params))) {
+                Ok((key, params)) => {
+                    groups.entry(key).or_insert_with(|| Group { rows: Vec::new(), params }).rows.push(row)
+                }
                 Err(why) => self.refuse(&row, &why)?,
             }
         }
-        for (key, (rows, params)) in groups {
-            match self.begin(&key, &params) {
-                Ok(None) => rows.iter().try_for_each(|row| self.db.answer(&row.id, COMPLETE, None))?,
-                Ok(Some(run)) => {
-                    for row in &rows {
-                        tracing::info!(row = row.id, %run, "a row of the old database is a run now");
-                    }
-                    self.runs.insert(key, run);
+        let (mut taken, mut is_put_off) = (0, false);
+        for (key, group) in groups {
+            match self.take_up(&key, &group) {
+                Ok(rows) => taken += rows,
+                Err(why) => {
+                    is_put_off = true;
+                    tracing::warn!(run = key, %why, "rows of the old database wait for another try");
                 }
-                Err(why) => rows.iter().try_for_each(|row| self.refuse(row, &why))?,
             }
         }
         for row in self.db.rows(&[IN_PROGRESS])? {
-            self.answer(&row)?;
+            if let Err(why) = self.answer(&row) {
+                is_put_off = true;
+                tracing::warn!(row = row.id, %why, "a row of the old database waits for its answer");
+            }
         }
+        self.seen = Some(version);
+        self.again_at = is_put_off.then(|| Instant::now() + AGAIN);
         Ok(taken)
+    }
+
+    /// Makes a run of queued rows, then claims them: should this host die in between, the next one finds the run by its key.
+    /// How many rows were claimed; an error is one that may pass.
+    fn take_up(&mut self, key: &str, group: &Group) -> Result<usize, Diagnostic> {
+        let refused =
+            |why: &str| group.rows.iter().try_for_each(|row| self.refuse(row, why)).map(|()| group.rows.len());
+        let order = match payload::order(&group.params) {
+            Ok(order) if order.is_nothing => {
+                for row in &group.rows {
+                    if self.db.claim(&row.id)? {
+                        self.db.answer(&row.id, COMPLETE, None)?;
+                    }
+                }
+                return Ok(group.rows.len());
+            }
+            Ok(order) => order,
+            Err(why) => return refused(&why),
+        };
+        let (run, is_new) = match self.find(key, &order.run_id)? {
+            Some(run) => {
+                // Queued once more, as its tools do it to have it tried again.
+                let view = self.store.run(&run.into())?;
+                if matches!(view.state, RunState::Failed | RunState::Cancelled) {
+                    travel_engine::redo::resume(self.store.as_ref(), &view)?;
+                }
+                (run, false)
+            }
+            None => match self.submit(key, order) {
+                Ok(run) => (run, true),
+                Err(why) if why.may_pass() => return Err(why),
+                Err(why) => return refused(&why.to_string()),
+            },
+        };
+        let mut claimed = 0;
+        for row in &group.rows {
+            claimed += usize::from(self.db.claim(&row.id)?);
+        }
+        if claimed == 0 && is_new {
+            // Somebody else was faster with all of them.
+            self.store.cancel_run(run)?;
+            return Ok(0);
+        }
+        tracing::info!(rows = claimed, %run, "rows of the old database are a run now");
+        self.runs.insert(key.to_owned(), run);
+        Ok(claimed)
     }
 
     fn refuse(&self, row: &Row, why: &str) -> Result<(), Diagnostic> {
         tracing::warn!(row = row.id, why, "a row of the old database was refused");
         self.db.answer(&row.id, FAILED, Some(why))
-    }
-
-    /// The run of these parameters, submitted unless it was before; nothing when there is nothing to do.
-    fn begin(&mut self, key: &str, params: &Map<String, Value>) -> Result<Option<RunId>, String> {
-        let order = payload::order(params)?;
-        if order.is_nothing {
-            return Ok(None);
-        }
-        if let Some(run) = self.find(key, &order.run_id).map_err(|e| e.to_string())? {
-            return Ok(Some(run));
-        }
-        self.submit(key, order).map(Some).map_err(|refusal| refusal.to_string())
     }
 
     /// The run that was submitted with this key before.
@@ -167,7 +224,7 @@ impl Bridge {
 
     /// Answers a row whose run, or whose part of it, is over. Rows in progress that are nobody's here are left alone.
     fn answer(&mut self, row: &Row) -> Result<(), Diagnostic> {
-        let Ok(params) = payload::parse(&row.params) else { return Ok(()) };
+        let Ok(params) = payload::parse(row.params.as_deref()) else { return Ok(()) };
         let (Ok(key), Some(name)) = (key(row, &params), payload::run_id(&params)) else { return Ok(()) };
         let Some(run) = self.find(&key, &name)? else { return Ok(()) };
         self.runs.insert(key, run);
@@ -180,7 +237,9 @@ impl Bridge {
         }
         match run.state {
             RunState::Active => Ok(()),
-            RunState::Succeeded if row.kind == SEGMENT => self.refuse(row, "the film has no such segment"),
+            RunState::Succeeded if row.kind == SEGMENT => {
+                self.refuse(row, "the film has no such segment, or its clip has been cleaned up")
+            }
             RunState::Succeeded => {
                 let film = run.output.as_ref().and_then(|output| output.get("film")?.as_str());
                 self.db.answer(&row.id, COMPLETE, film.map(|film| self.db.location(Path::new(film))).as_deref())
@@ -223,7 +282,7 @@ impl Bridge {
 
     /// Whether the old file was changed since the last pass.
     fn is_behind(&self) -> bool {
-        self.db.version().ok() != self.seen
+        self.db.version().ok() != self.seen || self.again_at.is_some_and(|at| at <= Instant::now())
     }
 }
 

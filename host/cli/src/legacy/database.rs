@@ -28,8 +28,8 @@ pub struct Row {
     pub id: String,
     pub kind: String,
     pub status: String,
-    /// JSON.
-    pub params: String,
+    /// JSON; may be missing in the later layout.
+    pub params: Option<String>,
     /// A path, or why it failed.
     pub location: Option<String>,
     /// When it was added and last changed, as far as that can be read; milliseconds since 1970.
@@ -132,8 +132,16 @@ impl LegacyDb {
         copy.push(".before-travel-host");
         let copy = PathBuf::from(copy);
         if !copy.exists() {
-            let to = copy.to_string_lossy().into_owned();
+            // Under another name until it is whole: half a copy must not be taken for one.
+            let part = copy.with_extension("part");
+            let broken = |e: std::io::Error| Diagnostic::failed("legacy_db", format!("{}: {e}", part.display()));
+            if part.exists() {
+                std::fs::remove_file(&part).map_err(broken)?;
+            }
+            let to = part.to_string_lossy().into_owned();
             self.sql.execute("VACUUM INTO ?1", [to]).map_err(|e| self.failed(&e))?;
+            std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(broken)?;
+            std::fs::rename(&part, &copy).map_err(broken)?;
         }
         Ok(copy)
     }

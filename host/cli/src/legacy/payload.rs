@@ -32,7 +32,8 @@ pub struct Order {
 pub type Refusal = String;
 
 /// The row's parameters as an object.
-pub fn parse(params: &str) -> Result<Map<String, Value>, Refusal> {
+pub fn parse(params: Option<&str>) -> Result<Map<String, Value>, Refusal> {
+    let params = params.ok_or("it has no parameters")?;
     match unfolded(&Value::String(params.to_owned())).into_owned() {
         Value::Object(map) => Ok(map),
         _ => Err("its parameters are not a JSON object".to_owned()),
@@ -42,7 +43,8 @@ pub fn parse(params: &str) -> Result<Map<String, Value>, Refusal> {
 /// What the run of these parameters is called; also that of a segment's or a stitch's row.
 pub fn run_id(params: &Map<String, Value>) -> Option<String> {
     let own = Fields(Cow::Borrowed(params));
-    own.text(&["orchestrator_run_id", "run_id"]).or_else(|| Fields(Cow::Owned(details(params)?)).text(&["run_id"]))
+    let of_payload = || Fields(Cow::Owned(details(params)?)).text(&["run_id", "orchestrator_task_id"]);
+    own.text(&["orchestrator_run_id", "run_id"]).or_else(of_payload)
 }
 
 /// Which segment a row is.
@@ -144,7 +146,7 @@ const REFERENCES: [&str; 3] =
 pub fn order(params: &Map<String, Value>) -> Result<Order, Refusal> {
     let details = details(params).ok_or("it carries no orchestrator_details, so nobody knows its images")?;
     let of = Fields(Cow::Owned(details));
-    let run_id = run_id(params).or_else(|| of.text(&["orchestrator_task_id"])).ok_or("it has no run_id")?;
+    let run_id = run_id(params).ok_or("it has no run_id")?;
     let mut args = Vec::new();
     let mut flag = |name: &str, value: &str| args.push(format!("--{name}={value}"));
 
@@ -258,7 +260,7 @@ mod tests {
     use serde_json::json;
 
     fn parsed(value: &Value) -> Map<String, Value> {
-        parse(&value.to_string()).unwrap()
+        parse(Some(&value.to_string())).unwrap()
     }
 
     fn has(order: &Order, arg: &str) -> bool {
@@ -301,7 +303,7 @@ mod tests {
             json!({ "segment_index": 3, "travel_chain_details": { "full_orchestrator_payload": payload.to_string() } }),
         ] {
             // The whole row folded once more.
-            let map = parse(&json!(params.to_string()).to_string()).unwrap();
+            let map = parse(Some(&json!(params.to_string()).to_string())).unwrap();
             assert_eq!((run_id(&map).as_deref(), segment_index(&map)), (Some("r7"), Some(3)));
             let order = order(&map).unwrap();
             assert!(has(&order, "--use-causvid-lora") && has(&order, "--base-prompts=-- a, b"), "{order:?}");
@@ -311,7 +313,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_says_so() {
-        assert!(parse("[1]").unwrap_err().contains("not a JSON object"));
+        assert!(parse(Some("[1]")).unwrap_err().contains("not a JSON object"));
         assert!(order(&parsed(&json!({ "segment_index": 1 }))).unwrap_err().contains("orchestrator_details"));
         let wrong = json!({ "orchestrator_details": { "run_id": "r", "segment_frames_expanded": [1.5] } });
         assert!(order(&parsed(&wrong)).unwrap_err().contains("1.5"));

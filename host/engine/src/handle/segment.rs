@@ -47,9 +47,11 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let model = if course.generator.is_none() { spec.model.clone() } else { None };
     let (begins, leads_to) = stills_of(segment);
     let still = |still: Option<u32>| still.and_then(|still| spec.stills.get(still as usize)).map(|still| still.hash);
-    let version = match &spec.able {
-        Some(able) if course.generator.is_none() => able.version.clone(),
-        _ => generator.describe()?.version,
+    // As it is now, or as it was when the run was submitted where it is away.
+    let version = match (generator.describe(), &spec.able) {
+        (Ok(able), _) => able.version,
+        (Err(_), Some(able)) if course.generator.is_none() => able.version.clone(),
+        (Err(error), _) => return Err(error.into()),
     };
     let inputs = Inputs {
         generator: Renderer {

@@ -68,12 +68,13 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
         (true, _) => drop(stitch.film(&film, control)?),
         (false, Ok(again)) if again.is_empty() => {}
         (false, Ok(again)) => {
-            let data = serde_json::json!({ "parts": again, "because": "the edit list of the whole film differs" });
+            let because = "the edit list of the whole film differs, or they were cleaned up";
+            let data = serde_json::json!({ "parts": again, "because": because });
             events.push(NewEvent { label: "encoded_again".to_owned(), data });
         }
-        (false, Err(EngineError::Media(MediaError::ChunksDiffer { path, reason }))) => {
-            tracing::warn!(task = job.claimed.name, part = %path.display(), reason, "encoded in one piece after all");
-            let data = serde_json::json!({ "because": reason });
+        (false, Err(EngineError::Media(error))) if error.is_bad_input() || is_unlike(&error) => {
+            tracing::warn!(task = job.claimed.name, %error, "encoded in one piece after all");
+            let data = serde_json::json!({ "because": error.to_string() });
             events.push(NewEvent { label: "encoded_in_one_piece".to_owned(), data });
             stitch.film(&film, control)?;
         }
@@ -103,6 +104,10 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     Ok(Done { output: to_json(&output)?, made, events, ..Done::default() })
 }
 
+fn is_unlike(error: &MediaError) -> bool {
+    matches!(error, MediaError::ChunksDiffer { .. })
+}
+
 /// The film's parts as they were encoded; none when it is encoded in one piece.
 fn parts(job: &Job<'_>, input: &StitchInput) -> Result<Vec<EncodeOutput>, EngineError> {
     let output = |task: &String| {
@@ -127,8 +132,9 @@ fn put_together(
         let next = stitch.request.joins.get(index as usize).map_or(0, |join| join.overlap);
         let (from, to) = super::encode::part(stitch.request, index, next);
         let steps = stitch.plan.part(from, to);
-        if super::encode::is_same(part, &steps)? {
-            files.push(job.made_by(task, slot::CHUNK)?);
+        // One that was cleaned up is encoded anew.
+        if let (true, Ok(chunk)) = (super::encode::is_same(part, &steps)?, job.made_by(task, slot::CHUNK)) {
+            files.push(chunk);
             continue;
         }
         again.push(index);

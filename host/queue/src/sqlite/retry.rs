@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rusqlite::params;
 use serde_json::json;
 
-use super::columns::{change, first, task_ids};
+use super::columns::{all, change, first, task_ids, word};
 use super::fault::Outcome;
 use super::ledger::{FoundRun, add_open, event, find_run, signed, task_place};
 use super::parcel;
@@ -60,12 +60,7 @@ pub(super) fn retry_task(tx: &Tx<'_>, task: TaskId) -> Outcome<Revived> {
         [task],
     )?;
     for child in below {
-        let hopeless = task_ids(
-            tx.sql,
-            "SELECT p.id FROM task_dep d JOIN task p ON p.id = d.parent_id
-              WHERE d.child_id = ?1 AND p.state IN ('failed', 'cancelled', 'skipped')",
-            [child],
-        )?;
+        let hopeless = task_ids(tx.sql, HOPELESS, [child])?;
         if hopeless.iter().all(|parent| tasks.contains(parent)) {
             tasks.push(child);
         }
@@ -81,7 +76,7 @@ pub(super) fn redo(tx: &Tx<'_>, tasks: &[(TaskId, RedoParcel)]) -> Outcome<Reviv
     let run = task_place(tx, first_task)?.run;
     let found = find_run(tx, run)?;
     refuse_closed(tx, run, &found)?;
-    let mut over = BTreeSet::new();
+    let mut given = Vec::with_capacity(tasks.len());
     for (task, how) in tasks {
         let place = task_place(tx, *task)?;
         if place.run != run {
@@ -90,32 +85,36 @@ pub(super) fn redo(tx: &Tx<'_>, tasks: &[(TaskId, RedoParcel)]) -> Outcome<Reviv
         if !place.state.is_final() {
             return Err(QueueError::StillOpen { task: *task, state: place.state }.into());
         }
-        let below = task_ids(
-            tx.sql,
-            "WITH RECURSIVE below(id) AS (
-               SELECT child_id FROM task_dep WHERE parent_id = ?1
-               UNION SELECT d.child_id FROM below JOIN task_dep d ON d.parent_id = below.id)
-             SELECT id FROM below",
-            [task],
-        )?;
-        for child in below {
-            match task_place(tx, child)?.state {
-                TaskState::Running => {
-                    return Err(QueueError::StillOpen { task: child, state: TaskState::Running }.into());
-                }
-                state if state.is_final() => drop(over.insert(child)),
-                _ => {}
-            }
-        }
+        given.push(*task);
         match how {
             RedoParcel::Anew(input) => {
-                if let Some(parent) = given_up_parent(tx, *task)? {
+                if let Some(parent) = given_up_parent(tx, *task)?.filter(|parent| !given.contains(parent)) {
                     return Err(QueueError::ParentFirst { task: *task, parent }.into());
                 }
                 change(tx.sql, "UPDATE task_io SET input = ?2 WHERE task_id = ?1", params![task, input])?;
-                over.insert(*task);
             }
             RedoParcel::Choose(token) => choose(tx, *task, *token, place.state)?,
+        }
+    }
+    let below = all(tx.sql, BELOW, [json!(given).to_string()], |row| {
+        let (task, state): (TaskId, String) = (row.get(0)?, row.get(1)?);
+        Ok((task, word::<TaskState>(&state, super::columns::place("task", "state", task.0))?))
+    })?;
+    let anew = tasks.iter().filter(|(_, how)| matches!(how, RedoParcel::Anew(_))).map(|(task, _)| *task);
+    let mut over: BTreeSet<TaskId> = anew.collect();
+    // A child is younger than its parents: in the order of their numbers, parents come first.
+    for (task, state) in below {
+        match state {
+            TaskState::Running => return Err(QueueError::StillOpen { task, state }.into()),
+            TaskState::Succeeded => drop(over.insert(task)),
+            // What would be skipped again for the sake of another one stays as it is.
+            state if state.is_final() => {
+                let hopeless = task_ids(tx.sql, HOPELESS, [task])?;
+                if hopeless.iter().all(|parent| over.contains(parent)) {
+                    over.insert(task);
+                }
+            }
+            _ => {}
         }
     }
     let over: Vec<TaskId> = over.into_iter().collect();
@@ -126,12 +125,19 @@ pub(super) fn redo(tx: &Tx<'_>, tasks: &[(TaskId, RedoParcel)]) -> Outcome<Reviv
     Ok(Revived { run, run_state: find_run(tx, run)?.state, tasks: over })
 }
 
-/// Makes one of its takes a task's result.
+/// All that depends on some tasks, with its state, in the order of the numbers.
+const BELOW: &str = "WITH RECURSIVE below(id) AS (
+    SELECT d.child_id FROM json_each(?1) g JOIN task_dep d ON d.parent_id = g.value
+    UNION SELECT d.child_id FROM below JOIN task_dep d ON d.parent_id = below.id)
+  SELECT task.id, task.state FROM below CROSS JOIN task ON task.id = below.id ORDER BY task.id";
+
+/// Parents without whose result a task is skipped, and that have none.
+const HOPELESS: &str = "SELECT p.id FROM task_dep d JOIN task p ON p.id = d.parent_id
+  WHERE d.child_id = ?1 AND p.state IN ('failed', 'cancelled', 'skipped')";
+
+/// Makes one of its takes a task's result, whether or not it has another now.
 fn choose(tx: &Tx<'_>, task: TaskId, token: LeaseToken, state: TaskState) -> Outcome<()> {
     let take = takes::take(tx.sql, task, token)?;
-    if !state.has_result() {
-        return Err(QueueError::NoResult { task, state }.into());
-    }
     change(
         tx.sql,
         "UPDATE task_io SET (input, output) = (SELECT input, output FROM take WHERE task_id = ?1 AND token = ?2)
@@ -140,7 +146,13 @@ fn choose(tx: &Tx<'_>, task: TaskId, token: LeaseToken, state: TaskState) -> Out
     )?;
     let tenant = first(tx.sql, "SELECT tenant_id FROM task WHERE id = ?1", [task], |row| Ok(row.get(0)?))?;
     add_artifacts(tx, tenant.unwrap_or_default(), task, "made", &take.made)?;
-    change(tx.sql, "UPDATE task SET take = ?2 WHERE id = ?1", params![task, token])?;
+    // The success that was taken back when it was done again is its own once more.
+    change(
+        tx.sql,
+        "UPDATE task SET take = ?2, state = 'succeeded', error = NULL, pending_deps = 0,
+                redone = redone - (?3 AND redone > 0) WHERE id = ?1",
+        params![task, token, !state.has_result()],
+    )?;
     Ok(())
 }
 

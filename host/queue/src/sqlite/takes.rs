@@ -40,16 +40,19 @@ pub(super) fn keep(tx: &Tx<'_>, held: &Held, memo: Option<Memo>, output: &str, m
     Ok(())
 }
 
-fn same_files(one: &[SlotArtifact], other: &[SlotArtifact]) -> bool {
-    let holds = |file: &SlotArtifact| other.iter().any(|o| (&o.slot, o.hash) == (&file.slot, file.hash));
-    one.len() == other.len() && one.iter().all(holds)
+/// Whether a take holds all of what was made now; it may hold more, as what was said while it was made.
+fn same_files(known: &[SlotArtifact], made: &[SlotArtifact]) -> bool {
+    let holds = |file: &SlotArtifact| known.iter().any(|o| (&o.slot, o.hash) == (&file.slot, file.hash));
+    made.iter().all(holds)
 }
 
 const OWN: &str = "SELECT token FROM take WHERE task_id = ?1 AND memo = ?2 ORDER BY token DESC LIMIT 1";
 
-/// Newest first, as a later one is the likelier to have all its files.
+/// Newest first, as a later one is the likelier to have all its files; not one whose files have expired.
 pub(super) const BY_MEMO: &str = "SELECT task_id, token FROM take
-  WHERE tenant_id = (SELECT id FROM tenant WHERE name = ?1) AND memo = ?2 ORDER BY created_at DESC LIMIT 1";
+  WHERE tenant_id = (SELECT id FROM tenant WHERE name = ?1) AND memo = ?2
+    AND EXISTS (SELECT 1 FROM take_artifact a WHERE a.task_id = take.task_id AND a.token = take.token)
+  ORDER BY created_at DESC LIMIT 1";
 
 /// What was made for this tenant from inputs of that hash.
 pub(super) fn by_memo(sql: &Connection, tenant: &str, memo: Memo) -> Outcome<Option<Take>> {

@@ -120,3 +120,43 @@ pub(crate) fn what_a_finished_run_has_made_can_be_forgotten_but_for_some_slots(d
     assert_eq!(bench.store.expire(RunId(99), &[], Trial::Dry).unwrap_err().code(), "queue_unknown_run");
     bench.sound();
 }
+
+pub(crate) fn a_redo_that_failed_can_be_undone_by_its_former_take(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = make_all(&bench);
+    let [b, film] = ["b", "film"].map(|name| bench.view(run, name).id);
+    let former = bench.store.takes(b).unwrap()[0].token;
+    bench.store.redo(vec![(b, Redo::Anew(json!({"seed": 2})))]).unwrap();
+    let again = bench.take("b");
+    bench.fail(&again, Retry::Never);
+    assert_eq!((bench.state(run, "film"), bench.run(run).state), (TaskState::Skipped, RunState::Failed));
+    bench.sound();
+    let revived = bench.store.redo(vec![(b, Redo::Choose(former))]).unwrap();
+    assert_eq!((revived.run_state, revived.tasks), (RunState::Active, vec![film]));
+    assert_eq!((bench.run(run).failed_tasks, bench.run(run).error), (0, None));
+    bench.sound();
+    let stitch = make(&bench, "film", 4, None);
+    let of_b = stitch.parents.iter().find(|parent| parent.name == "b").unwrap();
+    assert_eq!(of_b.artifacts, [file("clip", 3)]);
+    assert_eq!(bench.run(run).state, RunState::Succeeded);
+    bench.sound();
+}
+
+pub(crate) fn a_redo_does_not_set_going_what_needs_another_failed_task(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = diamond(&bench);
+    make(&bench, "a", 1, None);
+    make(&bench, "b", 3, None);
+    let c = bench.take("c");
+    bench.fail(&c, Retry::Never);
+    let b = bench.view(run, "b").id;
+    let revived = bench.store.redo(vec![(b, Redo::Anew(json!({"seed": 2})))]).unwrap();
+    assert_eq!(revived.tasks, [b], "the film would be skipped again");
+    make(&bench, "b", 5, None);
+    assert_eq!((bench.state(run, "film"), bench.run(run).state), (TaskState::Skipped, RunState::Failed));
+    bench.store.retry_run(run).unwrap();
+    make(&bench, "c", 6, None);
+    make(&bench, "film", 7, None);
+    assert_eq!(bench.run(run).state, RunState::Succeeded);
+    bench.sound();
+}
