@@ -138,6 +138,7 @@ fn segments_and_a_stitch_of_the_second_layout_are_answered_one_by_one() {
     old.add("s0", "travel_segment", "Queued", &child(0), None);
     old.add("s1", "travel_segment", "Queued", &json!(child(1).to_string()), Some("s0"));
     old.add("film", "travel_stitch", "Queued", &child(0), Some("s1"));
+    old.add("s7", "travel_segment", "Queued", &child(7), Some("s1"));
     old.serve();
     // Quantised to 9 and 13, of which 4 are shared.
     for (row, file, frames) in
@@ -152,6 +153,8 @@ fn segments_and_a_stitch_of_the_second_layout_are_answered_one_by_one() {
         assert_eq!(count(&old.desk.path("public/files").join(file)), frames, "{row}");
     }
     assert_eq!(old.desk.json(&["runs", "list"]).as_array().unwrap().len(), 1);
+    let (status, why) = old.row("s7");
+    assert!(status == "Failed" && why.as_ref().unwrap().contains("has 2 segments"), "{status} {why:?}");
     old.serve();
     assert_eq!(old.desk.json(&["runs", "list"]).as_array().unwrap().len(), 1, "nothing is done twice");
 }

@@ -5,7 +5,9 @@
 mod support;
 
 use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 use support::{Desk, count, quick};
 
 /// Names of the tasks that were begun in a run since an event, and of those that were found rendered already.
@@ -52,7 +54,7 @@ fn one_segment_of_ten_is_rendered_again_with_what_depends_on_it_and_the_former_t
 
     // Nothing is changed, and so nothing is done.
     let before = last_event(&desk, "trip");
-    let text = desk.ok(&["runs", "redo", "trip", "--segment", "5", "--wait"]);
+    let text = desk.ok(&["runs", "redo", "trip", "--segment", "5"]);
     assert!(text.contains("is as it is to be"), "{text}");
     assert_eq!(last_event(&desk, "trip"), before);
 
@@ -140,9 +142,36 @@ fn what_cannot_be_done_again_is_refused_and_changes_nothing() {
     desk.refused(&deaf, 2, "cannot_honour");
     // Somebody else's film lies where this one was.
     std::fs::write(desk.path("out/trip.mp4"), "another film").unwrap();
-    desk.refused(&[&["runs", "redo", "trip", "--segment", "0"][..], &EASED].concat(), 2, "output_exists");
+    let foreign = desk.refused(&[&["runs", "redo", "trip", "--segment", "0"][..], &EASED].concat(), 2, "output_exists");
+    assert!(foreign.contains("move that file away"), "{foreign}");
     assert_eq!(std::fs::read(desk.path("out/trip.mp4")).unwrap(), b"another film");
     assert_eq!(desk.json(&["runs", "show", "trip"])["state"], "succeeded");
+}
+
+#[test]
+fn who_waits_for_a_film_takes_over_when_its_host_ends_and_puts_it_back_when_it_was_taken_away() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(3);
+    desk.ok(&quick("render", &pictures, &["-o", "film.mp4", "--name", "trip"]));
+    let first = bytes(&desk.path("film.mp4"));
+    std::fs::remove_file(desk.path("film.mp4")).unwrap();
+    desk.ok(&["runs", "redo", "trip", "--segment", "0", "--wait"]);
+    assert_eq!(bytes(&desk.path("film.mp4")), first);
+
+    // A host holds the queue and does nothing of it; then it is gone.
+    desk.ok(&["queue", "pause", "--pool", "cpu"]);
+    let mut host = desk.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while desk.run(&["run", "--until-idle"]).status.code() == Some(0) {}
+    let redo = [&["runs", "redo", "trip", "--segment", "0", "--wait"][..], &EASED].concat();
+    let mut waits = desk.command(&redo).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(waits.stderr.take().unwrap()).lines();
+    assert!(said.next().unwrap().unwrap().contains("goes on"));
+    host.kill().unwrap();
+    host.wait().unwrap();
+    desk.ok(&["queue", "resume", "--pool", "cpu"]);
+    said.for_each(drop);
+    assert!(waits.wait().unwrap().success());
+    assert_ne!(bytes(&desk.path("film.mp4")), first);
 }
 
 #[test]

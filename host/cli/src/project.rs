@@ -9,6 +9,7 @@ use crate::render_args::TravelArgs;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, Parser as _};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -179,6 +180,17 @@ impl Project {
         };
         // Lengths are counted at the segments' rate.
         let rate = of("generator-fps", line.generator_fps)?.or(of("fps", Some(line.fps))?).unwrap_or(line.fps);
+        if is_given("segment-frames") && self.images.iter().any(|image| image.at.is_some()) {
+            return Err(self.refuse("its images have times, which --segment-frames would take away".to_owned()));
+        }
+        let mut indices = BTreeSet::new();
+        if let Some(twice) =
+            self.segments.iter().find(|segment| !indices.insert(segment.get("segment").and_then(Value::as_u64)))
+        {
+            return Err(
+                self.refuse(format!("segment {} is there twice", twice.get("segment").cloned().unwrap_or_default()))
+            );
+        }
         let lists = [("segment-frames", "frames"), ("frame-overlap", "overlap")];
         for (key, own) in lists.into_iter().filter(|(key, _)| !is_given(key)) {
             if let Some(values) = self.list(key, own, rate, is_given("continue-from-video"))? {
@@ -219,6 +231,17 @@ impl Project {
         };
         if is_timed {
             self.time(&mut values, rate, continued)?;
+            // What a time says, nothing else may say.
+            let timed = self.images.iter().rposition(|image| image.at.is_some()).unwrap_or_default();
+            let said = |segment: &&Value| {
+                segment.get(own).is_some() && segment.get("segment").and_then(Value::as_u64) < Some(timed as u64)
+            };
+            if let Some(segment) = self.segments.iter().find(said) {
+                let index = segment.get("segment").cloned().unwrap_or_default();
+                return Err(
+                    self.refuse(format!("segment {index} has frames, and its images have times: one of the two"))
+                );
+            }
         }
         for segment in &self.segments {
             let (Some(index), Some(value)) = (segment.get("segment").and_then(Value::as_u64), segment.get(own)) else {

@@ -29,6 +29,8 @@ pub struct CleanUp {
 /// What a clean-up has done, or would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CleanedUp {
+    /// Whether nothing was done, and this is what would be.
+    pub dry_run: bool,
     /// Runs whose files have expired.
     pub runs: Vec<ExpiredRun>,
     /// Bytes of what was made on the way by the other runs that are over.
@@ -64,7 +66,7 @@ pub fn clean_up(
     now: TimestampMs,
     trial: Trial,
 ) -> Result<CleanedUp, EngineError> {
-    let mut done = CleanedUp::default();
+    let mut done = CleanedUp { dry_run: trial == Trial::Dry, ..CleanedUp::default() };
     // Newest first: what has room stays.
     for run in over(store)? {
         if run.keeps_all {

@@ -162,9 +162,15 @@ pub enum EngineError {
         /// How many it has.
         takes: usize,
     },
+    /// A run's film was replaced by somebody else's file.
+    #[error("{} is not the film that the run has made", .0.display())]
+    FilmReplaced(PathBuf),
+    /// A run that was taken over from the original's database.
+    #[error("run {0} was only taken over from another database: it has no segments here")]
+    OnlyHistory(RunId),
     /// A take's clip has expired.
     #[error(
-        "the clip of take {take} of segment {segment} has expired: `runs redo` renders it again with its seed and prompt"
+        "the clip of take {take} of segment {segment} has expired: `runs redo` renders it again with its seed, prompt and settings"
     )]
     TakeGone {
         /// Which segment.
@@ -277,6 +283,8 @@ impl EngineError {
             Self::NoSegment { .. } => "no_segment",
             Self::NoTake { .. } => "no_take",
             Self::TakeGone { .. } => "take_gone",
+            Self::FilmReplaced(_) => "output_exists",
+            Self::OnlyHistory(_) => "only_history",
             Self::CannotHonour { .. } => "cannot_honour",
             Self::UnknownModel { .. } => "unknown_model",
             Self::BadClip { flaw: Flaw::Wrong { .. }, .. } => "wrong_clip",
@@ -319,6 +327,9 @@ impl EngineError {
             Self::Download(DownloadError::TooSlow { .. }) => "try again, or raise time in [download]".to_owned(),
             Self::Download(DownloadError::Broken { .. }) => "try again: it goes on where it was cut off".to_owned(),
             Self::NoManifest { .. } => "manifests lie beside their films, as FILM.manifest.json; what else has such a name is in the way of one".to_owned(),
+            Self::FilmReplaced(_) => "move that file away: the run's film goes there".to_owned(),
+            Self::OnlyHistory(_) => "submit the film anew to change it".to_owned(),
+            Self::Queue(QueueError::StillOpen { .. }) => "`travel-host runs show RUN` tells what is at work".to_owned(),
             Self::NoSmartStitch { .. } => "--stitch auto does so where it can, and --stitch full never".to_owned(),
             Self::NoSegment { .. } | Self::NoTake { .. } => "`travel-host runs takes RUN` lists segments and takes".to_owned(),
             Self::InputsMissing { .. } => "put them back where they came from, or use the queue that the film was made in".to_owned(),
@@ -468,6 +479,8 @@ impl EngineError {
             | Self::NoSegment { .. }
             | Self::NoTake { .. }
             | Self::TakeGone { .. }
+            | Self::FilmReplaced(_)
+            | Self::OnlyHistory(_)
             | Self::CannotHonour { .. }
             | Self::UnknownModel { .. }
             | Self::NotAFile(_)

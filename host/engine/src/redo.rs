@@ -1,7 +1,8 @@
 //! Rendering one segment of a film again, and choosing among what it was rendered as.
 
 use crate::error::EngineError;
-use crate::submit::sees_other_file;
+use crate::manifest::Manifest;
+use crate::submit::{check_free_for_manifest, sees_other_file};
 use crate::task::{SEGMENT, STITCH, SegmentInput, UPSCALE, parse, slot};
 use serde::Serialize;
 use serde_json::Value;
@@ -138,6 +139,9 @@ pub fn takes(store: &dyn Store, run: &RunView) -> Result<Vec<SegmentTakes>, Engi
 }
 
 fn all(store: &dyn Store, run: &RunView) -> Result<Vec<(TaskView, SegmentInput)>, EngineError> {
+    if run.spec.get("legacy").is_some() {
+        return Err(EngineError::OnlyHistory(run.id));
+    }
     let tasks = store.tasks(run.id)?.into_iter().filter(|task| task.kind == SEGMENT);
     let with_input = |task: TaskView| {
         let input = parse("segment", &store.task(task.id)?.input).map_err(EngineError::Stored)?;
@@ -165,7 +169,7 @@ fn check_film(store: &dyn Store, run: &RunView) -> Result<(), EngineError> {
         own.extend(store.takes(task.id)?.into_iter().flat_map(|take| take.made));
     }
     match sees_other_file(film, &own) {
-        true => Err(EngineError::OutputExists(film.to_owned())),
-        false => Ok(()),
+        true => Err(EngineError::FilmReplaced(film.to_owned())),
+        false => check_free_for_manifest(&Manifest::beside(film)),
     }
 }

@@ -165,6 +165,12 @@ impl Prepared {
         let settings: Value = serde_json::from_str(&request.wishes.settings)
             .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
         generator.check_settings(&settings)?;
+        for wish in request.wishes.each.values() {
+            if let Some(text) = &wish.settings {
+                let own = serde_json::from_str(text).map_err(|e| EngineError::Stored(e.to_string()))?;
+                generator.check_settings(&own)?;
+            }
+        }
         let ladder = generators.policy(&request.generator).out_of_memory;
         for rungs in 1..=ladder.len() {
             generator.check_settings(&course::on_rungs(settings.clone(), ladder.iter().take(rungs)))?;
@@ -261,8 +267,8 @@ impl Prepared {
         if let Some(path) = &request.audio {
             let sounds = travel_media::sounds_for(path)?.ok_or_else(|| MediaError::NoSound { path: path.clone() })?;
             let film = rate.seconds(plan.timeline.frames);
-            if sounds < film {
-                notes.push(format!("the track is {sounds:.1} s long, and the film {film:.1} s: its end is silent"));
+            if sounds + 0.05 < film {
+                notes.push(format!("the track is {sounds:.2} s long, and the film {film:.2} s: its end is silent"));
             }
         }
         notes.append(&mut plan.notes);

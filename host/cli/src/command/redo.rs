@@ -10,6 +10,7 @@ use crate::progress::tell;
 use crate::stop::runtime;
 use crate::workplace::Workplace;
 use serde_json::{Map, Value, json};
+use std::time::{Duration, Instant};
 use travel::wishes::LegWish;
 use travel_engine::queue::{Revived, RunId, RunState, Store, Take};
 use travel_engine::redo;
@@ -29,8 +30,10 @@ pub fn redo(global: &Global, place: &Workplace, args: &RedoCommand) -> Result<u8
             .transpose()?,
     };
     let done = redo::redo(&store, &place.generators(), &run, args.segment, &wish)?;
-    let nothing =
-        format!("segment {} of run {} is as it is to be: give another --seed or --prompt", args.segment, run.id);
+    let nothing = format!(
+        "segment {} of run {} is as it is to be: give another --seed, --prompt or --generator-settings",
+        args.segment, run.id
+    );
     told(global, place, store, run.id, done, &nothing, args.wait)
 }
 
@@ -73,16 +76,26 @@ pub fn takes(global: &Global, place: &Workplace, args: &TakesCommand) -> Result<
             let path =
                 clip.and_then(|file| artifacts.path(travel_engine::artifacts::Hash::from_bytes(file.hash.0)).ok());
             let chosen = if take.is_chosen { "*" } else { "" };
-            let [seed, prompt] = ["seed", "prompt"].map(|key| said(take, key));
+            let [seed, prompt, settings] = ["seed", "prompt", "settings"].map(|key| said(take, key));
+            let settings = if settings == "{}" { String::new() } else { cut(&settings, 60) };
             let clip = path.map_or_else(|| "gone".to_owned(), |path| path.display().to_string());
             let segment = segment.segment.to_string();
-            vec![segment, number.to_string(), chosen.to_owned(), seed, cut(&prompt, 40), age(take.created_at), clip]
+            vec![
+                segment,
+                number.to_string(),
+                chosen.to_owned(),
+                seed,
+                cut(&prompt, 40),
+                settings,
+                age(take.created_at),
+                clip,
+            ]
         })
         .collect();
     if rows.is_empty() {
         return print(&format!("no segment of run {} is rendered yet", run.id));
     }
-    print(&table(&["segment", "take", "", "seed", "prompt", "rendered", "clip"], &rows))
+    print(&table(&["segment", "take", "", "seed", "prompt", "settings", "rendered", "clip"], &rows))
 }
 
 fn said(take: &Take, key: &str) -> String {
@@ -104,29 +117,46 @@ fn told(
     wait: bool,
 ) -> Result<u8, Diagnostic> {
     let Some(done) = done else {
-        let state = store.run(&run.into())?.state;
-        let record = json!({ "run": run, "run_state": state, "tasks": [] });
+        let view = store.run(&run.into())?;
+        if wait && matches!(view.state, RunState::Active | RunState::Succeeded) {
+            if !global.json {
+                tell(nothing);
+            }
+            // It may be on its way, or its film taken away.
+            return see_through(global, place, store, run);
+        }
+        let record = json!({ "run": run, "run_state": view.state, "tasks": [] });
         return answer(global, &record, nothing);
     };
-    let sentence = format!("run {run} goes on: {} to do", tasks(done.tasks.len()));
+    let open = store.run(&run.into())?.open_tasks;
+    let sentence = format!("run {run} goes on: {} to do", tasks(open as usize));
     if !wait || done.run_state != RunState::Active {
         return answer(global, &done, &sentence);
     }
     if !global.json {
         tell(&sentence);
     }
-    if let Some((lock, own)) = place.store_to_work_if_free()? {
-        drop(store);
-        return render::go_on(global, place, lock, own, run);
-    }
-    // Another host has the queue, and does it.
+    see_through(global, place, store, run)
+}
+
+/// How often somebody who waits looks whether there is still a host.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Waits until a run is over: as its host, as soon as there is no other.
+fn see_through(global: &Global, place: &Workplace, store: impl Store, run: RunId) -> Result<u8, Diagnostic> {
+    let begun = Instant::now();
     let mut changes = store.subscribe();
-    runtime()?.block_on(async {
-        while store.run(&run.into())?.state == RunState::Active {
-            let closed = || Diagnostic::failed("queue_closed", "the database cannot be watched any more");
-            changes.changed().await.map_err(|_| closed())?;
+    let waiter = runtime()?;
+    while store.run(&run.into())?.state == RunState::Active {
+        if let Some((lock, own)) = place.store_to_work_if_free()? {
+            drop(store);
+            return render::go_on(global, place, lock, own, run);
         }
-        Ok::<_, Diagnostic>(())
-    })?;
-    render::tell_end(global, place, &store, run)
+        // Told of changes at once; that a host has gone is told by its lock alone.
+        let changed = waiter.block_on(async { tokio::time::timeout(LOOK, changes.changed()).await });
+        if matches!(changed, Ok(Err(_))) {
+            return Err(Diagnostic::failed("queue_closed", "the database cannot be watched any more"));
+        }
+    }
+    render::tell_end(global, place, &store, run, begun)
 }

@@ -146,16 +146,18 @@ impl Ready<'_> {
             return Err(Diagnostic::stopped(format!("run {run} was stopped; nothing is lost"))
                 .hint(format!("go on with `travel-host render --resume {run}`")));
         }
-        ended(global, place, store.as_ref(), run, begun)
+        tell_end(global, place, store.as_ref(), run, begun)
     }
 }
 
-/// Tells how a run ended that somebody else has worked on.
-pub fn tell_end(global: &Global, place: &Workplace, store: &dyn Store, run: RunId) -> Result<u8, Diagnostic> {
-    ended(global, place, store, run, Instant::now())
-}
-
-fn ended(global: &Global, place: &Workplace, store: &dyn Store, run: RunId, begun: Instant) -> Result<u8, Diagnostic> {
+/// Tells how a run ended, and puts its film back if that was taken away.
+pub fn tell_end(
+    global: &Global,
+    place: &Workplace,
+    store: &dyn Store,
+    run: RunId,
+    begun: Instant,
+) -> Result<u8, Diagnostic> {
     let view = store.run(&run.into())?;
     match view.state {
         RunState::Succeeded => {

@@ -225,7 +225,9 @@ fn show(global: &Global, store: &dyn Store, run: &OneRun) -> Result<u8, Diagnost
     }
     if let Some(error) = &run.error {
         text.push_str(&format!("error: {error}\n"));
-        text.push_str(&format!("go on with: travel-host runs retry {}\n", run.id));
+        if !tasks.is_empty() {
+            text.push_str(&format!("go on with: travel-host runs resume {}\n", run.id));
+        }
     }
     text.push_str(&format!("\n{}", super::tasks::rows(&tasks)));
     print(&text)

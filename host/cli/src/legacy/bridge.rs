@@ -129,6 +129,17 @@ impl Bridge {
             Ok(order) => order,
             Err(why) => return refused(&why),
         };
+        let stray = |row: &&Row| {
+            let index = payload::parse(row.params.as_deref()).ok().and_then(|params| payload::segment_index(&params));
+            row.kind == SEGMENT && index.is_none_or(|index| index as usize >= order.segments)
+        };
+        let (strays, rows): (Vec<&Row>, Vec<&Row>) = group.rows.iter().partition(stray);
+        for row in &strays {
+            self.refuse(row, &format!("its run has {} segments, and it is none of them", order.segments))?;
+        }
+        if rows.is_empty() {
+            return Ok(strays.len());
+        }
         let (run, is_new) = match self.find(key, &order.run_id)? {
             Some(run) => {
                 // Queued once more, as its tools do it to have it tried again.
@@ -145,7 +156,7 @@ impl Bridge {
             },
         };
         let mut claimed = 0;
-        for row in &group.rows {
+        for row in rows {
             claimed += usize::from(self.db.claim(&row.id)?);
         }
         if claimed == 0 && is_new {

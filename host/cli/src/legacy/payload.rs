@@ -24,6 +24,8 @@ pub struct Order {
     pub settings: Map<String, Value>,
     /// How bright the images of a segment's two ends are as references; passed on if the generator reads any.
     pub references: [f64; 2],
+    /// How many segments it has.
+    pub segments: usize,
     /// Nothing is to be rendered: the original called that a success.
     pub is_nothing: bool,
 }
@@ -208,7 +210,9 @@ pub fn order(params: &Map<String, Value>) -> Result<Order, Refusal> {
         args.push("--keep-guides".to_owned());
     }
     args.push("--".to_owned());
-    args.extend(of.texts(&["input_image_paths_resolved", "input_images"]));
+    let images = of.texts(&["input_image_paths_resolved", "input_images"]);
+    let segments = images.len().saturating_sub(usize::from(continued.is_none()));
+    args.extend(images);
 
     let mut settings = Map::new();
     for (name, keys) in [
@@ -229,7 +233,7 @@ pub fn order(params: &Map<String, Value>) -> Result<Order, Refusal> {
         }
     }
     let engine = of.text(&["execution_engine"]);
-    Ok(Order { run_id, folder, args, engine, settings, references, is_nothing })
+    Ok(Order { run_id, folder, args, engine, settings, references, segments, is_nothing })
 }
 
 /// Frames that each segment adds, and the overlaps, where all that it renders was counted.

@@ -11,17 +11,16 @@ use std::path::{Path, PathBuf};
 use travel_artifacts::{Scratch, Stored};
 use travel_media::{ClipInfo, Sound};
 
-/// Hands over an encoded film of `want` frames: what the run's last task leaves behind.
+/// Hands over an encoded film, which was counted: what the run's last task leaves behind.
 pub(super) fn deliver(
     job: &Job<'_>,
     scratch: &Scratch,
     film: &Path,
-    want: u32,
+    info: ClipInfo,
     seams: Vec<SeamMade>,
 ) -> Result<Done, EngineError> {
     let spec = &job.spec;
-    let info = verified(job, film, want)?;
-    let film = &sounded(job, scratch, film, want, &seams)?;
+    let film = &sounded(job, scratch, film, info.frames, &seams)?;
     let sheet = scratch.path("sheet.png");
     if spec.output.contact_sheet.is_some() {
         job.control.phase("contact-sheet", 0);

@@ -3,6 +3,7 @@
 //! So the film is encoded while the next segment is being rendered. What the cross-fade policy says of the film so far need not be
 //! what it says of the whole: the stitch compares, and encodes again what differs.
 
+use super::deliver::verified;
 use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
 use crate::submit::slot_artifact;
@@ -90,6 +91,7 @@ pub(super) fn encode(job: &Job<'_>) -> Result<Done, EngineError> {
         between: in_betweener(),
     };
     stitch.chunk(&steps, to - from, &out, control)?;
+    verified(job, &out, u32::try_from(to - from).unwrap_or(u32::MAX))?;
     job.go_on()?;
     job.control.phase("store", 0);
     let made = vec![slot_artifact(slot::CHUNK, job.shop.artifacts.put(&out)?, "video/mp4")];

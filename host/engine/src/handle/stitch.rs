@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use travel::crossfade::Request;
 use travel::{Dims, MediumId, MediumInfo, MediumKind, Retiming, Role};
 use travel_artifacts::Scratch;
-use travel_media::{ClipSource, Encode, MediaError, MediaSet, Seam, Source, Stitch};
+use travel_media::{ClipInfo, ClipSource, Encode, MediaError, MediaSet, Seam, Source, Stitch};
 use travel_queue::NewEvent;
 
 pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
@@ -63,11 +63,12 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
         encode: &encode,
         between: super::encode::in_betweener(),
     };
-    let mut events = Vec::new();
+    let (mut events, mut info) = (Vec::new(), None);
     match (parts.is_empty(), put_together(job, &input, &parts, &stitch, &film, &scratch)) {
         (true, _) => drop(stitch.film(&film, control)?),
-        (false, Ok(again)) if again.is_empty() => {}
-        (false, Ok(again)) => {
+        // Every part was decoded and counted when it was encoded, and every packet when it was copied.
+        (false, Ok((again, joined))) if again.is_empty() && joined.frames == want => info = Some(joined),
+        (false, Ok((again, _))) => {
             let because = "the edit list of the whole film differs, or they were cleaned up";
             let data = serde_json::json!({ "parts": again, "because": because });
             events.push(NewEvent { label: "encoded_again".to_owned(), data });
@@ -89,14 +90,14 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
         page = Some(slot_artifact(slot::SEAMS, stored, "text/html"));
     }
     events.extend(visible(&seams)?);
+    let info = info.map_or_else(|| verified(job, &film, want), Ok)?;
     if spec.upscale.is_none() {
-        let mut done = deliver(job, &scratch, &film, want, seams)?;
+        let mut done = deliver(job, &scratch, &film, info, seams)?;
         done.made.extend(page);
         done.events.extend(events);
         return Ok(done);
     }
 
-    let info = verified(job, &film, want)?;
     job.control.phase("store", 0);
     let mut made = vec![slot_artifact(slot::JOINED, job.shop.artifacts.put(&film)?, "video/mp4")];
     made.extend(page);
@@ -126,7 +127,7 @@ fn put_together(
     stitch: &Stitch<'_>,
     film: &Path,
     scratch: &Scratch,
-) -> Result<Vec<u32>, EngineError> {
+) -> Result<(Vec<u32>, ClipInfo), EngineError> {
     let (mut again, mut files) = (Vec::new(), Vec::with_capacity(parts.len()));
     for ((index, task), part) in (0u32..).zip(&input.encoded).zip(parts) {
         let next = stitch.request.joins.get(index as usize).map_or(0, |join| join.overlap);
@@ -142,8 +143,9 @@ fn put_together(
         stitch.chunk(&steps, to - from, &out, job.control.as_ref())?;
         files.push(out);
     }
-    travel_media::join_chunks(&files, job.spec.rate, film, job.control.as_ref())?;
-    Ok(again)
+    let frames = travel_media::join_chunks(&files, job.spec.rate, film, job.control.as_ref())?;
+    let (dims, rate) = (job.spec.canvas, job.spec.rate.reduced());
+    Ok((again, ClipInfo { dims, frames, rate, constant_rate: true, lossless_rgb: false }))
 }
 
 /// Tells of joins that may show.

@@ -3,7 +3,7 @@
 //! A generator that encodes the film itself, as asked, saves a pass; whatever others return is decoded, held against what was
 //! asked for, and encoded here.
 
-use super::deliver::deliver;
+use super::deliver::{deliver, verified};
 use super::{Done, Job, missing};
 use crate::error::EngineError;
 use crate::limits::{UPSCALE_PROMPT, UPSCALE_SEED_OFFSET};
@@ -43,7 +43,8 @@ pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
     let made = made?;
     job.control.leave_place();
     if made.encoded {
-        return deliver(job, &scratch, &made.clip, joined.frames, joined.seams);
+        let info = verified(job, &made.clip, joined.frames)?;
+        return deliver(job, &scratch, &made.clip, info, joined.seams);
     }
 
     job.control.phase("verify", u64::from(joined.frames));
@@ -57,5 +58,6 @@ pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.phase("encode", u64::from(work.frames));
     let (frames, control) = (work.frames, job.control.as_ref());
     travel_media::encode_film(&made.clip, frames, work.dims, work.rate, &spec.encode, &film, control)?;
-    deliver(job, &scratch, &film, frames, joined.seams)
+    let info = verified(job, &film, frames)?;
+    deliver(job, &scratch, &film, info, joined.seams)
 }
