@@ -37,6 +37,11 @@ bench: build python ## the benchmarks of docs/benchmarks.md, beside their peers 
 	python3 tests/bench/devices.py
 	python3 tests/bench/stop.py
 	python3 tests/bench/stitch.py
+	python3 tests/bench/parts.py
+	python3 tests/bench/crossfades.py
+	$(CARGO) bench -p travel-queue --bench figures
+	$(CARGO) test --release -p travel-engine --test scheduling -- --nocapture
+	$(CARGO) build --release -p travel-queue --example lifecycle && python3 host/queue/bench/peers.py
 	@if python3 -c 'import cv2' 2>/dev/null; then \
 	  python3 host/generators/bench/inbetween.py --inbetween $(TARGET)/release/examples/inbetween \
 	    $(or $(CLIPS),--speed examples/photos/1-coffee.jpg examples/photos/2-coffee-close.jpg); \

@@ -231,7 +231,10 @@ impl Prepared {
         let single = each.values().flat_map(|leg| leg.prompt.iter().chain(&leg.negative_prompt));
         if !able.reads_prompts && prompts.iter().chain(negative_prompts).chain(single).any(|prompt| !prompt.is_empty())
         {
-            notes.push(format!("generator `{}` reads no prompts: they have no effect", able.name));
+            notes.push(format!(
+                "generator `{}` reads no prompts: --base-prompts and --negative-prompts have no effect",
+                able.name
+            ));
         }
         let plugins = Plugins::resolve(registry, &request.roles)?;
         let mut plan = planning::plan(

@@ -9,6 +9,7 @@ use crate::pixels::to_rgb::to_rgb;
 use crate::pixels::to_yuv::to_yuv420;
 use crate::stitch::InBetween;
 use crate::watch::Watch;
+use ffmpeg_next::color::{Range, Space};
 use ffmpeg_next::frame::Video;
 use std::path::Path;
 use travel::Dims;
@@ -98,7 +99,11 @@ impl Mixer<'_> {
         let refuse = |reason: String| MediaError::NoInBetween { path: self.out.to_owned(), reason };
         let between = self.between.ok_or_else(|| refuse("nobody here finds motion".to_owned()))?;
         let rgb = |side: &Side<'_>| {
-            to_rgb(&toned(side.frame.clone(), side.levels.as_ref(), Depth::Eight, self.out)?, self.out)
+            let mut frame = toned(side.frame.clone(), side.levels.as_ref(), Depth::Eight, self.out)?;
+            // These are the film's planes, whatever a converted frame says of itself.
+            frame.set_color_space(Space::BT709);
+            frame.set_color_range(Range::MPEG);
+            to_rgb(&frame, self.out)
         };
         let (from, to) = (rgb(left)?, rgb(right)?);
         let made = between.between(&from, &to, f64::from(w.clamp(0.0, 1.0)), self.on);
@@ -192,6 +197,7 @@ fn mix<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::RgbFrame;
     use crate::watch::Unwatched;
     use ffmpeg_next::format::Pixel;
     use proptest::prelude::*;
@@ -277,6 +283,35 @@ mod tests {
             prop_assert!(got + 0.51 >= f64::from(dark) * (1.0 - f64::from(w)) + f64::from(bright) * f64::from(w));
             prop_assert_eq!(made.data(1)[0], 128);
         }
+    }
+
+    /// Finds the first of two frames between them.
+    struct First;
+
+    impl InBetween for First {
+        fn between(&self, from: &RgbFrame, _: &RgbFrame, _: f64, _: &dyn Watch) -> Result<RgbFrame, String> {
+            Ok(from.clone())
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_between_two_frames_keeps_its_colours(y in 90u8..160, cb in 112u8..145, cr in 112u8..145) {
+            let frame = flat([y, cb, cr]);
+            let (side, mixer) = (Side { frame: &frame, levels: None }, Mixer { between: Some(&First), ..mixer(Depth::Eight) });
+            let made = mixer.mixed(&side, &side, Mixing::Aligned, 0.5, 0.0).unwrap();
+            for (plane, code) in [y, cb, cr].into_iter().enumerate() {
+                prop_assert!(made.data(plane)[0].abs_diff(code) <= 1, "plane {}: {} of {}", plane, made.data(plane)[0], code);
+            }
+        }
+    }
+
+    #[test]
+    fn without_anybody_who_finds_motion_an_aligned_mix_is_refused() {
+        let frame = flat([100, 128, 128]);
+        let side = Side { frame: &frame, levels: None };
+        let refused = mixer(Depth::Eight).mixed(&side, &side, Mixing::Aligned, 0.5, 0.0).err().unwrap();
+        assert_eq!(refused.code(), "media_no_in_between");
     }
 
     #[test]
