@@ -74,15 +74,14 @@ pub(super) fn artifacts(sql: &Connection, task: TaskId, role: &str) -> Outcome<V
            JOIN artifact a ON a.tenant_id = t.tenant_id AND a.hash = t.hash
           WHERE t.task_id = ?1 AND t.role = ?2 ORDER BY t.slot",
         params![task, role],
-        |row| {
-            Ok(SlotArtifact {
-                slot: row.get(0)?,
-                hash: row.get(1)?,
-                bytes: row.get::<_, i64>(2)?.unsigned_abs(),
-                media: row.get(3)?,
-            })
-        },
+        slot_artifact,
     )
+}
+
+/// A file in a slot, from its slot, hash, bytes and media.
+pub(super) fn slot_artifact(row: &Row<'_>) -> Outcome<SlotArtifact> {
+    let bytes = row.get::<_, i64>(2)?.unsigned_abs();
+    Ok(SlotArtifact { slot: row.get(0)?, hash: row.get(1)?, bytes, media: row.get(3)? })
 }
 
 fn attempts(sql: &Connection, task: TaskId) -> Outcome<Vec<AttemptView>> {

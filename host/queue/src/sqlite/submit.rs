@@ -46,13 +46,7 @@ pub(super) fn prepare(run: NewRun) -> Result<RunParcel> {
 
 pub(super) fn submit(tx: &Tx<'_>, new: &RunParcel) -> Outcome<Submitted> {
     let tenant = tenant(tx, &new.tenant)?;
-    let known = first(
-        tx.sql,
-        "SELECT id FROM run WHERE tenant_id = ?1 AND idem_key = ?2",
-        params![tenant, new.idem_key],
-        |row| Ok(row.get(0)?),
-    )?;
-    if let Some(run) = known {
+    if let Some(run) = known(tx, tenant, new.idem_key.as_deref())? {
         return Ok(Submitted { run, created: false });
     }
     refuse_beyond_quota(tx.sql, &new.tenant)?;
@@ -68,6 +62,12 @@ pub(super) fn submit(tx: &Tx<'_>, new: &RunParcel) -> Outcome<Submitted> {
     add_tasks(tx, run, tenant, &new.tasks, new.start_at)?;
     settle(tx, run)?;
     Ok(Submitted { run, created: true })
+}
+
+/// The run that this key has made before.
+fn known(tx: &Tx<'_>, tenant: i64, key: Option<&str>) -> Outcome<Option<RunId>> {
+    let query = "SELECT id FROM run WHERE tenant_id = ?1 AND idem_key = ?2";
+    first(tx.sql, query, params![tenant, key], |row| Ok(row.get(0)?))
 }
 
 /// A past run as it may be written down.
@@ -97,13 +97,7 @@ pub(super) fn prepare_past(run: PastRun) -> Result<PastParcel> {
 pub(super) fn record_past(tx: &Tx<'_>, past: &PastParcel) -> Outcome<Submitted> {
     let PastParcel { run: past, spec, output } = past;
     let tenant = tenant(tx, &past.tenant)?;
-    let known = first(
-        tx.sql,
-        "SELECT id FROM run WHERE tenant_id = ?1 AND idem_key = ?2",
-        params![tenant, past.idem_key],
-        |row| Ok(row.get(0)?),
-    )?;
-    if let Some(run) = known {
+    if let Some(run) = known(tx, tenant, Some(&past.idem_key))? {
         return Ok(Submitted { run, created: false });
     }
     let run: RunId = tx

@@ -5,9 +5,10 @@ use rusqlite::{Connection, params};
 use super::columns::{all, change, first, json, place};
 use super::fault::Outcome;
 use super::ledger::Held;
+use super::read_tasks::slot_artifact;
 use super::writer::Tx;
 use crate::error::QueueError;
-use crate::ids::{ArtifactHash, LeaseToken, TaskId};
+use crate::ids::{LeaseToken, TaskId};
 use crate::submission::SlotArtifact;
 use crate::take::{Memo, Take};
 
@@ -101,14 +102,6 @@ fn artifacts(sql: &Connection, task: TaskId, token: LeaseToken) -> Outcome<Vec<S
            JOIN artifact a ON a.tenant_id = t.tenant_id AND a.hash = t.hash
           WHERE t.task_id = ?1 AND t.token = ?2 ORDER BY t.slot",
         params![task, token],
-        |row| {
-            let hash: ArtifactHash = row.get(1)?;
-            Ok(SlotArtifact {
-                slot: row.get(0)?,
-                hash,
-                bytes: row.get::<_, i64>(2)?.unsigned_abs(),
-                media: row.get(3)?,
-            })
-        },
+        slot_artifact,
     )
 }
