@@ -12,14 +12,15 @@ travel-generator/1 that takes so many seconds a segment and hands such a clip ov
 """
 
 import argparse
+import functools
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 
+import devices
 import stitch
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -55,13 +56,7 @@ def film(program, clips, how, segments, seconds, pictures):
             config.write(f"[generators.card]\ncommand = {json.dumps(command)}\npool = \"gpu\"\nallow-still = true\n")
         stills = [pictures[i % len(pictures)] for i in range(segments + 1)]
         frames = ",".join(["81"] + [str(stitch.FRAMES - stitch.OVERLAP)] * (segments - 1))
-
-        def ask(*args):
-            done = subprocess.run([program, *args, "--json"], cwd=desk, capture_output=True, text=True)
-            if done.returncode:
-                sys.exit(f"{' '.join(args)}: {done.stderr}")
-            return [json.loads(line) for line in done.stdout.splitlines()]
-
+        ask = functools.partial(devices.ask, program, desk)
         ask("render", *stills, "-o", "film.mp4", "--name", "film", "--generator", "card", "--resolution", "1280x720", "--stitch", how,
             "--segment-frames", frames, "--frame-overlap", str(stitch.OVERLAP), "--param", "crossfade.colour_match=off")
         want = segments * stitch.FRAMES - (segments - 1) * stitch.OVERLAP

@@ -1,13 +1,14 @@
 //! Films from edit lists: every frame in its place.
 
 use crate::pattern::{
-    DIMS, RATE, cosine, ffmpeg, film_of, lossless, natural, number, numbered, numbered_clip, plan, read, request, write,
+    DIMS, RATE, cosine, ffmpeg, film_of, lossless, natural, number, numbered, numbered_clip, plan, read, request,
+    stitch, write,
 };
 use proptest::prelude::*;
 use std::path::PathBuf;
 use travel::crossfade::Step;
 use travel::{Dims, Tone, Weight};
-use travel_media::{Codec, Encode, MediaError, Preset, RgbFrame, Stitch, Unwatched, probe};
+use travel_media::{Codec, Encode, MediaError, Preset, RgbFrame, Unwatched, probe};
 
 /// Lengths, and overlaps that never reach into one another.
 fn shapes() -> impl Strategy<Value = (Vec<u32>, Vec<u32>)> {
@@ -45,7 +46,7 @@ proptest! {
         let (request, media) = request(&named, &overlaps, DIMS);
         let plan = plan(&request, cosine);
         let out = dir.path().join("film.mp4");
-        let info = Stitch { plan: &plan, request: &request, clips: &media, canvas: DIMS, rate: RATE, film_rate: RATE, encode: &lossless(), between: None }.film(&out, &Unwatched).unwrap();
+        let info = stitch(&plan, &request, &media, DIMS, &lossless()).film(&out, &Unwatched).unwrap();
         prop_assert_eq!(u64::from(info.frames), request.film_frames());
         let counted = probe(&out, &Unwatched).unwrap();
         prop_assert_eq!((counted.frames, counted.rate, counted.dims), (info.frames, RATE, DIMS));
@@ -89,18 +90,7 @@ fn the_same_inputs_give_the_same_bytes_with_every_codec() {
         let encode = Encode { codec, ten_bit, preset: Preset::Fast, ..Encode::default() };
         let [x, y] = ["x.mp4", "y.mp4"].map(|out| {
             let out = dir.path().join(out);
-            Stitch {
-                plan: &plan,
-                request: &request,
-                clips: &media,
-                canvas: DIMS,
-                rate: RATE,
-                film_rate: RATE,
-                encode: &encode,
-                between: None,
-            }
-            .film(&out, &Unwatched)
-            .unwrap();
+            stitch(&plan, &request, &media, DIMS, &encode).film(&out, &Unwatched).unwrap();
             out
         });
         assert!(std::fs::read(&x).unwrap() == std::fs::read(&y).unwrap(), "{codec:?} {ten_bit}");
@@ -146,18 +136,7 @@ fn foreign_clips_are_converted_once_and_keep_their_colours() {
     );
     let (request, media) = request(&[(&rgb, 10), (&foreign, 10), (&large, 10)], &[4, 0], dims);
     let plan = plan(&request, cosine);
-    Stitch {
-        plan: &plan,
-        request: &request,
-        clips: &media,
-        canvas: dims,
-        rate: RATE,
-        film_rate: RATE,
-        encode: &lossless(),
-        between: None,
-    }
-    .film(&film, &Unwatched)
-    .unwrap();
+    stitch(&plan, &request, &media, dims, &lossless()).film(&film, &Unwatched).unwrap();
     let frames = read(&film);
     assert_eq!(frames.len(), 26);
     for (n, frame) in frames.iter().enumerate() {
@@ -183,18 +162,7 @@ fn tones_change_the_film_and_sharpening_changes_only_edges() {
             Step::Copy(_) => {}
         }
     }
-    Stitch {
-        plan: &plan,
-        request: &request,
-        clips: &media,
-        canvas: DIMS,
-        rate: RATE,
-        film_rate: RATE,
-        encode: &lossless(),
-        between: None,
-    }
-    .film(&film, &Unwatched)
-    .unwrap();
+    stitch(&plan, &request, &media, DIMS, &lossless()).film(&film, &Unwatched).unwrap();
     let levels: Vec<u8> = read(&film).iter().map(|f| f.pixel(40, 20).unwrap()[1]).collect();
     assert!(levels[0].abs_diff(100) <= 1 && levels[6].abs_diff(150) <= 1, "{levels:?}");
     assert!(levels[10].abs_diff(100) <= 1 && levels[15].abs_diff(200) <= 1, "{levels:?}");
@@ -208,19 +176,7 @@ fn a_full_disk_a_missing_clip_and_a_wrong_plan_are_told_apart() {
     std::os::unix::fs::symlink("/dev/full", &full).unwrap();
     let (mut request, media) = request(&[(&clip, 40)], &[], DIMS);
     let plan = plan(&request, cosine);
-    let run = |request: &_, media: &_, out: &_| {
-        Stitch {
-            plan: &plan,
-            request,
-            clips: media,
-            canvas: DIMS,
-            rate: RATE,
-            film_rate: RATE,
-            encode: &lossless(),
-            between: None,
-        }
-        .film(out, &Unwatched)
-    };
+    let run = |request: &_, media: &_, out: &_| stitch(&plan, request, media, DIMS, &lossless()).film(out, &Unwatched);
     assert!(matches!(run(&request, &media, &full), Err(MediaError::DiskFull { .. })));
     assert!(matches!(run(&request, &Default::default(), &film), Err(MediaError::UnknownMedium { .. })));
     std::fs::remove_file(&clip).unwrap();
@@ -247,18 +203,7 @@ fn a_film_can_be_cancelled_and_leaves_nothing() {
     numbered_clip(&clip, 0..40);
     let (request, media) = request(&[(&clip, 40)], &[], DIMS);
     let plan = plan(&request, cosine);
-    let error = Stitch {
-        plan: &plan,
-        request: &request,
-        clips: &media,
-        canvas: DIMS,
-        rate: RATE,
-        film_rate: RATE,
-        encode: &lossless(),
-        between: None,
-    }
-    .film(&film, &AfterFive)
-    .unwrap_err();
+    let error = stitch(&plan, &request, &media, DIMS, &lossless()).film(&film, &AfterFive).unwrap_err();
     assert!(matches!(error, MediaError::Cancelled { done: 5, total: 40 }), "{error:?}");
     assert!(!film.exists());
 }

@@ -54,22 +54,22 @@ pub(crate) fn lossless() -> Encode {
     Encode { crf: 0, preset: Preset::Ultrafast, ..Encode::default() }
 }
 
+/// At the rate of all tests, with nobody who finds motion.
+pub(crate) fn stitch<'a>(
+    plan: &'a Plan,
+    request: &'a Request,
+    clips: &'a MediaSet,
+    canvas: Dims,
+    encode: &'a Encode,
+) -> Stitch<'a> {
+    Stitch { plan, request, clips, canvas, rate: RATE, film_rate: RATE, encode, between: None }
+}
+
 /// A film of one clip.
 pub(crate) fn film_of(clip: &Path, frames: u32, dims: Dims, encode: &Encode, out: &Path) {
     let (request, media) = request(&[(clip, frames)], &[], dims);
     let plan = plan(&request, |_| Weight::ZERO);
-    Stitch {
-        plan: &plan,
-        request: &request,
-        clips: &media,
-        canvas: dims,
-        rate: RATE,
-        film_rate: RATE,
-        encode,
-        between: None,
-    }
-    .film(out, &Unwatched)
-    .unwrap();
+    stitch(&plan, &request, &media, dims, encode).film(out, &Unwatched).unwrap();
 }
 
 pub(crate) fn request(clips: &[(&Path, u32)], overlaps: &[u32], dims: Dims) -> (Request, MediaSet) {
