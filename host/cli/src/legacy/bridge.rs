@@ -315,20 +315,30 @@ pub async fn serve(bridge: Arc<Mutex<Bridge>>, mut stop: watch::Receiver<bool>) 
     while !*stop.borrow() {
         let changed = tokio::select! {
             changed = changes.changed() => changed.is_ok(),
-            () = tokio::time::sleep(LOOK) => lock(&bridge).is_behind(),
+            () = tokio::time::sleep(LOOK) => false,
             _ = stop.changed() => break,
         };
-        if changed && let Err(why) = pass(&bridge).await {
+        let looked =
+            on_thread(&bridge, move |bridge| if changed || bridge.is_behind() { bridge.pass() } else { Ok(0) });
+        if let Err(why) = looked.await {
             tracing::warn!(%why, "the old database was not served; it is tried again");
         }
     }
 }
 
-/// One pass, on a thread that may wait for a busy file.
+/// One pass.
 pub async fn pass(bridge: &Arc<Mutex<Bridge>>) -> Result<usize, Diagnostic> {
+    on_thread(bridge, Bridge::pass).await
+}
+
+/// On a thread that may wait for a busy file.
+async fn on_thread(
+    bridge: &Arc<Mutex<Bridge>>,
+    work: impl FnOnce(&mut Bridge) -> Result<usize, Diagnostic> + Send + 'static,
+) -> Result<usize, Diagnostic> {
     let bridge = Arc::clone(bridge);
-    let passed = tokio::task::spawn_blocking(move || lock(&bridge).pass()).await;
-    passed.unwrap_or_else(|e| Err(Diagnostic::failed("legacy_db", e.to_string())))
+    let done = tokio::task::spawn_blocking(move || work(&mut lock(&bridge))).await;
+    done.unwrap_or_else(|e| Err(Diagnostic::failed("legacy_db", e.to_string())))
 }
 
 fn lock(bridge: &Mutex<Bridge>) -> std::sync::MutexGuard<'_, Bridge> {
