@@ -16,6 +16,16 @@ impl Hash {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    /// Of all that is to be read, however long.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn of_all(from: &mut impl std::io::Read) -> std::io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        std::io::copy(from, &mut hasher)?;
+        Ok(Self::from_bytes(*hasher.finalize().as_bytes()))
+    }
+
     /// From a row.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {

@@ -96,10 +96,8 @@ impl Artifacts {
     }
 
     fn is_whole(&self, hash: Hash, path: &Path) -> Result<bool, ArtifactError> {
-        let mut hasher = blake3::Hasher::new();
         let mut file = self.cas.open(name_of(hash)).map_err(ArtifactError::io("open", path))?;
-        std::io::copy(&mut file, &mut hasher).map_err(ArtifactError::io("read", path))?;
-        Ok(Hash::from_bytes(*hasher.finalize().as_bytes()) == hash)
+        Ok(Hash::of_all(&mut file).map_err(ArtifactError::io("read", path))? == hash)
     }
 
     /// A folder for a task's unfinished files, new and empty.
@@ -161,11 +159,7 @@ impl Artifacts {
         Ok(found)
     }
 
-    /// Removes a stored file.
-    ///
-    /// # Errors
-    /// A missing file, a folder that may not be written.
-    pub fn remove(&self, hash: Hash) -> Result<(), ArtifactError> {
+    fn remove(&self, hash: Hash) -> Result<(), ArtifactError> {
         let path = self.path(hash)?;
         self.cas.remove_file(name_of(hash)).map_err(ArtifactError::io("remove", &path))
     }

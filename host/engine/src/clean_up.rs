@@ -91,15 +91,7 @@ pub fn clean_up(
         let Some(expired) = expired else { continue };
         done.runs.push(ExpiredRun { run: run.id, name: run.name, expired });
     }
-    let orphans = orphans(store, artifacts)?;
-    for (hash, bytes) in orphans {
-        // Somebody may have come to need it meanwhile.
-        if trial == Trial::Real && !artifacts.remove_old(hash)? {
-            continue;
-        }
-        done.removed += 1;
-        done.removed_bytes = done.removed_bytes.saturating_add(bytes);
-    }
+    (done.removed, done.removed_bytes) = remove_orphans(store, artifacts, trial)?;
     Ok(done)
 }
 
@@ -143,11 +135,12 @@ fn over(store: &dyn Store) -> Result<Vec<Over>, EngineError> {
     Ok(all)
 }
 
-/// Stored files that no row refers to, but for young ones, and their bytes.
+/// Removes stored files that no row refers to, but for those so young that a submission may be about to name them; how many, and
+/// their bytes.
 ///
 /// # Errors
-/// A queue or a folder that cannot be read.
-pub fn orphans(store: &dyn Store, artifacts: &Artifacts) -> Result<Vec<(Hash, u64)>, EngineError> {
+/// A queue or a folder that cannot be read, a file that cannot be removed.
+pub fn remove_orphans(store: &dyn Store, artifacts: &Artifacts, trial: Trial) -> Result<(u64, u64), EngineError> {
     let mut known = HashSet::new();
     let mut after = None;
     loop {
@@ -156,5 +149,12 @@ pub fn orphans(store: &dyn Store, artifacts: &Artifacts) -> Result<Vec<(Hash, u6
         after = Some(last.hash);
         known.extend(page.iter().map(|file| Hash::from_bytes(file.hash.0)));
     }
-    Ok(artifacts.unreferenced(|hash| known.contains(hash))?)
+    let (mut files, mut size) = (0u64, 0u64);
+    for (hash, bytes) in artifacts.unreferenced(|hash| known.contains(hash))? {
+        // Somebody may have come to need it meanwhile.
+        if trial == Trial::Dry || artifacts.remove_old(hash)? {
+            (files, size) = (files.saturating_add(1), size.saturating_add(bytes));
+        }
+    }
+    Ok((files, size))
 }

@@ -5,6 +5,7 @@
 
 mod deliver;
 mod encode;
+mod film;
 mod orchestrator;
 mod segment;
 mod stitch;
@@ -24,7 +25,7 @@ use std::time::Instant;
 use travel::Role;
 use travel_artifacts::Hash;
 use travel_generators::Policy;
-use travel_queue::{Claimed, NewEvent, NewTask, SlotArtifact, Store};
+use travel_queue::{ArtifactHash, Claimed, NewEvent, NewTask, SlotArtifact, Store, Take};
 use travel_sandbox::{CallContext, Cancel, Plugin};
 
 /// What a success leaves behind.
@@ -127,6 +128,23 @@ impl Job<'_> {
             Ok(stored) => self.control.keep(slot_artifact(&slot::log(self.claimed.token), stored, "text")),
             Err(error) => tracing::warn!(task = self.claimed.name, %error, "the generator's log is not kept"),
         }
+    }
+
+    /// What this tenant's task gave once from inputs of that hash, with the files of these slots, if they are still there;
+    /// nothing for a run that is to be made afresh.
+    pub(crate) fn recalled(&self, memo: Hash, slots: &[&str]) -> Result<Option<Take>, EngineError> {
+        if self.spec.fresh {
+            return Ok(None);
+        }
+        let take = self.store.remembered(&self.claimed.tenant, ArtifactHash(*memo.as_bytes()))?;
+        let Some(mut take) = take else { return Ok(None) };
+        take.made.retain(|file| slots.contains(&file.slot.as_str()));
+        // Made young first, so that no clean-up takes it away before it is referred to.
+        let is_there = |file: &SlotArtifact| {
+            let (artifacts, hash) = (&self.shop.artifacts, Hash::from_bytes(file.hash.0));
+            artifacts.keep_young(hash).is_ok() && artifacts.verified_path(hash).is_ok()
+        };
+        Ok(take.made.iter().all(is_there).then_some(take))
     }
 
     /// Ends a handler that has to stop.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use travel::Leg;
 use travel::wishes::LegWish;
 use travel_generators::Generators;
-use travel_queue::{Redo, Revived, RunView, Store, Take, TaskId, TaskState, TaskView};
+use travel_queue::{Redo, Revived, RunView, SlotArtifact, Store, Take, TaskDetail, TaskId, TaskState, TaskView};
 
 /// A segment of a run, and what it was rendered as.
 #[derive(Debug, Clone, Serialize)]
@@ -39,8 +39,7 @@ pub fn redo(
 ) -> Result<Option<Revived>, EngineError> {
     let (task, mut input) = find(store, run, segment)?;
     let leg = wish.on(input.segment.leg.clone());
-    let is_there = store.task(task.id)?.made.iter().any(|file| file.slot == slot::CLIP);
-    if leg == input.segment.leg && task.state.has_result() && is_there {
+    if leg == input.segment.leg && task.task.state.has_result() && has_clip(&task.made) {
         return Ok(None);
     }
     let name = run.spec.get("generator").and_then(Value::as_str).unwrap_or_default();
@@ -56,8 +55,8 @@ pub fn redo(
     generator.check_settings(&settings)?;
     check_film(store, run)?;
     input.segment.leg = leg;
-    let mut tasks = expired(store, run, Some(task.id))?;
-    tasks.push((task.id, anew(&input)?));
+    let mut tasks = expired(store, run, Some(task.task.id))?;
+    tasks.push((task.task.id, anew(&input)?));
     Ok(Some(store.redo(tasks)?))
 }
 
@@ -86,8 +85,8 @@ fn anew(input: &SegmentInput) -> Result<Redo, EngineError> {
 fn expired(store: &dyn Store, run: &RunView, but: Option<TaskId>) -> Result<Vec<(TaskId, Redo)>, EngineError> {
     let mut tasks = Vec::new();
     for (task, input) in all(store, run)? {
-        let is_gone = || Ok::<_, EngineError>(!store.task(task.id)?.made.iter().any(|file| file.slot == slot::CLIP));
-        if Some(task.id) != but && task.state.has_result() && is_gone()? {
+        let TaskDetail { task, made, .. } = task;
+        if Some(task.id) != but && task.state.has_result() && !has_clip(&made) {
             tasks.push((task.id, anew(&input)?));
         }
     }
@@ -108,19 +107,20 @@ pub fn leg(store: &dyn Store, run: &RunView, segment: u32) -> Result<Leg, Engine
 /// [`EngineError::NoSegment`], [`EngineError::NoTake`]; as [`redo()`].
 pub fn choose(store: &dyn Store, run: &RunView, segment: u32, take: usize) -> Result<Option<Revived>, EngineError> {
     let (task, _) = find(store, run, segment)?;
-    let takes = store.takes(task.id)?;
+    let task = task.task.id;
+    let takes = store.takes(task)?;
     let Some(chosen) = take.checked_sub(1).and_then(|i| takes.get(i)) else {
         return Err(EngineError::NoTake { segment, take, takes: takes.len() });
     };
     if chosen.is_chosen {
         return Ok(None);
     }
-    if !chosen.made.iter().any(|file| file.slot == slot::CLIP) {
+    if !has_clip(&chosen.made) {
         return Err(EngineError::TakeGone { segment, take });
     }
     check_film(store, run)?;
-    let mut tasks = expired(store, run, Some(task.id))?;
-    tasks.push((task.id, Redo::Choose(chosen.token)));
+    let mut tasks = expired(store, run, Some(task))?;
+    tasks.push((task, Redo::Choose(chosen.token)));
     Ok(Some(store.redo(tasks)?))
 }
 
@@ -130,7 +130,7 @@ pub fn choose(store: &dyn Store, run: &RunView, segment: u32, take: usize) -> Re
 /// A queue that cannot be read.
 pub fn takes(store: &dyn Store, run: &RunView) -> Result<Vec<SegmentTakes>, EngineError> {
     let mut segments = Vec::new();
-    for (task, input) in all(store, run)? {
+    for (TaskDetail { task, .. }, input) in all(store, run)? {
         let (segment, takes) = (input.segment.place.index, store.takes(task.id)?);
         segments.push(SegmentTakes { segment, task: task.id, state: task.state, takes });
     }
@@ -138,19 +138,24 @@ pub fn takes(store: &dyn Store, run: &RunView) -> Result<Vec<SegmentTakes>, Engi
     Ok(segments)
 }
 
-fn all(store: &dyn Store, run: &RunView) -> Result<Vec<(TaskView, SegmentInput)>, EngineError> {
+fn has_clip(made: &[SlotArtifact]) -> bool {
+    made.iter().any(|file| file.slot == slot::CLIP)
+}
+
+fn all(store: &dyn Store, run: &RunView) -> Result<Vec<(TaskDetail, SegmentInput)>, EngineError> {
     if run.spec.get("legacy").is_some() {
         return Err(EngineError::OnlyHistory(run.id));
     }
     let tasks = store.tasks(run.id)?.into_iter().filter(|task| task.kind == SEGMENT);
-    let with_input = |task: TaskView| {
-        let input = parse("segment", &store.task(task.id)?.input).map_err(EngineError::Stored)?;
+    let whole = |task: TaskView| {
+        let task = store.task(task.id)?;
+        let input = parse("segment", &task.input).map_err(EngineError::Stored)?;
         Ok((task, input))
     };
-    tasks.map(with_input).collect()
+    tasks.map(whole).collect()
 }
 
-fn find(store: &dyn Store, run: &RunView, segment: u32) -> Result<(TaskView, SegmentInput), EngineError> {
+fn find(store: &dyn Store, run: &RunView, segment: u32) -> Result<(TaskDetail, SegmentInput), EngineError> {
     let segments = all(store, run)?;
     let of = segments.len();
     let found = segments.into_iter().find(|(_, input)| input.segment.place.index == segment);

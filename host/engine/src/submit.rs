@@ -624,9 +624,10 @@ pub(crate) fn check_free(file: &Path, output: &Output) -> Result<(), EngineError
 
 /// Whether a path holds a file that is none of these stored ones.
 pub(crate) fn sees_other_file(path: &Path, own: &[SlotArtifact]) -> bool {
-    let Ok(bytes) = std::fs::read(path) else { return path.symlink_metadata().is_ok() };
-    let hash = ArtifactHash(*Hash::of(&bytes).as_bytes());
-    !own.iter().any(|file| file.hash == hash)
+    match std::fs::File::open(path).and_then(|mut file| Hash::of_all(&mut file)) {
+        Ok(hash) => !own.iter().any(|file| file.hash.0 == *hash.as_bytes()),
+        Err(_) => path.symlink_metadata().is_ok(),
+    }
 }
 
 /// A path that means the same for every process.

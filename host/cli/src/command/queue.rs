@@ -12,6 +12,7 @@ use crate::workplace::Workplace;
 use serde_json::json;
 use std::time::Duration;
 use travel_engine::artifacts::{Artifacts, Hash};
+use travel_engine::clean_up::remove_orphans;
 use travel_engine::queue::{
     ArtifactRef, Clock as _, Disk, Finding, HostLock, LaneChange, LaneSettings, PrunePolicy, Pruned, Repair, RunState,
     SqliteStore, Store, StoreStats, SystemClock, TimestampMs, Trial, disk,
@@ -153,7 +154,7 @@ fn lanes(global: &Global, store: &dyn Store) -> Result<u8, Diagnostic> {
 /// How many stored files lie there that no task refers to, and what was done about it.
 #[derive(Default, serde::Serialize)]
 struct Orphans {
-    files: usize,
+    files: u64,
     bytes: u64,
     removed: bool,
 }
@@ -170,15 +171,9 @@ fn references(store: &dyn Store) -> Result<Vec<ArtifactRef>, Diagnostic> {
     }
 }
 
-/// Stored files that no task refers to, but for those so young that a submission may be about to name them.
-fn orphans(store: &dyn Store, artifacts: &Artifacts, remove: bool) -> Result<Orphans, Diagnostic> {
-    let found = travel_engine::clean_up::orphans(store, artifacts)?;
-    if remove {
-        for (hash, _) in &found {
-            artifacts.remove(*hash)?;
-        }
-    }
-    Ok(Orphans { files: found.len(), bytes: found.iter().map(|(_, n)| n).sum(), removed: remove && !found.is_empty() })
+fn orphans(store: &dyn Store, artifacts: &Artifacts, trial: Trial) -> Result<Orphans, Diagnostic> {
+    let (files, bytes) = remove_orphans(store, artifacts, trial)?;
+    Ok(Orphans { files, bytes, removed: trial == Trial::Real && files > 0 })
 }
 
 #[derive(serde::Serialize)]
@@ -219,7 +214,7 @@ fn doctor(global: &Global, place: &Workplace, trial: Option<Trial>) -> Result<u8
     let (orphans, missing) = if place.data_dir().is_dir() {
         let artifacts = place.artifacts()?;
         // What a damaged database does not refer to may be all that is left of what it has lost.
-        let orphans = orphans(&store, &artifacts, trial == Some(Trial::Real) && findings.is_empty())?;
+        let orphans = orphans(&store, &artifacts, trial.filter(|_| findings.is_empty()).unwrap_or(Trial::Dry))?;
         let is_missing = |file: &ArtifactRef| artifacts.path(Hash::from_bytes(file.hash.0)).is_err();
         (orphans, references.into_iter().filter(is_missing).collect())
     } else {
@@ -286,7 +281,7 @@ impl std::fmt::Display for Health {
         match (self.orphans.files, self.orphans.removed) {
             (0, _) => {}
             (n, removed) => {
-                let (files, size) = (many(n as u64, "stored file"), bytes(self.orphans.bytes));
+                let (files, size) = (many(n, "stored file"), bytes(self.orphans.bytes));
                 let then = if removed { "removed" } else { "--repair removes what it finds so" };
                 writeln!(f, "{files} that nothing refers to, {size}: {then}")?;
             }
@@ -347,7 +342,7 @@ fn prune(global: &Global, place: &Workplace, policy: &PrunePolicy, dry_run: bool
     let files = if dry_run || !place.data_dir().is_dir() {
         Orphans::default()
     } else {
-        orphans(&store, &place.artifacts()?, true)?
+        orphans(&store, &place.artifacts()?, Trial::Real)?
     };
     let record = json!({
         "dry_run": dry_run, "older_than": policy.finished_before, "runs": all.runs, "tasks": all.tasks, "events": all.events,
@@ -365,7 +360,7 @@ fn prune(global: &Global, place: &Workplace, policy: &PrunePolicy, dry_run: bool
         &match dry_run {
             true => format!("would forget {what}"),
             false => {
-                format!("forgot {what}; removed {}, {}", many(files.files as u64, "stored file"), bytes(files.bytes))
+                format!("forgot {what}; removed {}, {}", many(files.files, "stored file"), bytes(files.bytes))
             }
         },
     )

@@ -4,17 +4,16 @@
 //! what it says of the whole: the stitch compares, and encodes again what differs.
 
 use super::deliver::verified;
-use super::{Done, Job, missing, to_json};
+use super::{Done, Job, film, missing, to_json};
 use crate::error::EngineError;
 use crate::submit::slot_artifact;
 use crate::task::{EncodeInput, EncodeOutput, SegmentOutput, encode_key, parse, slot};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use travel::crossfade::{Join, Request, Step};
-use travel::{Dims, MediumId, MediumInfo, MediumKind, Role};
+use travel::{Dims, MediumId, Role};
 use travel_artifacts::Hash;
-use travel_media::{ClipSource, InBetween, MediaSet, Source, Stitch};
-use travel_queue::{ArtifactHash, SlotArtifact};
+use travel_media::{ClipSource, MediaSet, Source};
 
 /// Raised when the same steps would give other bytes.
 const VERSION: u32 = 1;
@@ -48,19 +47,7 @@ pub(super) fn encode(job: &Job<'_>) -> Result<Done, EngineError> {
     let joins = earlier.iter().filter_map(|part| Some(part.join.as_ref()?.0.clone()));
     let joins: Vec<Join> = joins.chain(join.as_ref().map(|(join, _)| join.clone())).collect();
     let sizes = earlier.iter().map(|part| (part.dims, part.frames)).chain([(dims, input.frames)]);
-    let info = |(id, (dims, frames)): (u32, (Dims, u32))| MediumInfo {
-        id: MediumId(id),
-        kind: MediumKind::Clip,
-        dims,
-        frames,
-        rate: spec.rate,
-    };
-    let request = Request {
-        clips: (0u32..).zip(sizes).map(info).collect(),
-        joins,
-        rate: spec.rate,
-        params: spec.params(Role::Crossfade),
-    };
+    let request = film::request(spec, sizes, joins);
     let (plan, _) = job.plugin(Role::Crossfade)?.crossfade(&request, &job.call())?;
     let (from, to) = part(&request, input.index, input.next_overlap);
     let steps = plan.part(from, to);
@@ -69,9 +56,9 @@ pub(super) fn encode(job: &Job<'_>) -> Result<Done, EngineError> {
     files.insert(input.index, hash);
     let output = EncodeOutput { dims, frames: input.frames, join, steps: to_json(&steps)?, phases_ms: BTreeMap::new() };
     let memo = memo(job, &output, &files)?;
-    if let Some(made) = recall(job, memo)? {
+    if let Some(take) = job.recalled(memo, &[slot::CHUNK])?.filter(|take| !take.made.is_empty()) {
         let output = EncodeOutput { phases_ms: job.control.phases_ms(), ..output };
-        return Ok(Done { output: to_json(&output)?, made, memo: Some(memo), ..Done::default() });
+        return Ok(Done { output: to_json(&output)?, made: take.made, memo: Some(memo), ..Done::default() });
     }
     let mut media = MediaSet::new();
     for (id, hash) in files {
@@ -80,16 +67,7 @@ pub(super) fn encode(job: &Job<'_>) -> Result<Done, EngineError> {
     let scratch = job.shop.artifacts.task_scratch(job.claimed.task)?;
     let out = scratch.path("chunk.mp4");
     job.control.phase("encode", to - from);
-    let stitch = Stitch {
-        plan: &plan,
-        request: &request,
-        clips: &media,
-        canvas: spec.canvas,
-        rate: spec.rate,
-        film_rate: spec.rate,
-        encode: &spec.encode,
-        between: in_betweener(),
-    };
+    let stitch = film::stitch(spec, &plan, &request, &media, &spec.encode);
     stitch.chunk(&steps, to - from, &out, control)?;
     verified(job, &out, u32::try_from(to - from).unwrap_or(u32::MAX))?;
     job.go_on()?;
@@ -104,14 +82,6 @@ pub(super) fn part(request: &Request, index: u32, next_overlap: u32) -> (u64, u6
     let from = request.starts().get(index as usize).copied().unwrap_or_default();
     let frames = request.clips.get(index as usize).map_or(0, |clip| clip.frames.saturating_sub(next_overlap));
     (from, from.saturating_add(frames.into()))
-}
-
-/// Who finds what lies between two frames: the embedded network, where the program has it.
-pub(super) fn in_betweener() -> Option<&'static dyn InBetween> {
-    #[cfg(feature = "rife")]
-    return Some(&travel_generators::Rife);
-    #[cfg(not(feature = "rife"))]
-    return None;
 }
 
 /// A clip's file and size: a task's, or the continued video's.
@@ -155,19 +125,6 @@ fn memo(job: &Job<'_>, output: &EncodeOutput, files: &BTreeMap<u32, Hash>) -> Re
         "steps": output.steps, "files": files, "program": env!("CARGO_PKG_VERSION"),
     });
     Ok(Hash::of(all.to_string().as_bytes()))
-}
-
-/// The part as it was encoded before, if it is still there.
-fn recall(job: &Job<'_>, memo: Hash) -> Result<Option<Vec<SlotArtifact>>, EngineError> {
-    let take = job.store.remembered(&job.claimed.tenant, ArtifactHash(*memo.as_bytes()))?;
-    let Some(made) = take.map(|take| take.made).filter(|_| !job.spec.fresh) else { return Ok(None) };
-    // Made young first, so that no clean-up takes it away before it is referred to.
-    let is_there = |file: &SlotArtifact| {
-        let (artifacts, hash) = (&job.shop.artifacts, Hash::from_bytes(file.hash.0));
-        artifacts.keep_young(hash).is_ok() && artifacts.verified_path(hash).is_ok()
-    };
-    let has_chunk = made.iter().any(|file| file.slot == slot::CHUNK);
-    Ok((has_chunk && made.iter().all(is_there)).then_some(made))
 }
 
 /// The steps that an earlier task has encoded are those that are wanted: weights of a longer list may differ in their last digit.

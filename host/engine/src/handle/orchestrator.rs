@@ -3,7 +3,7 @@
 use super::{Done, Job, missing, to_json};
 use crate::error::EngineError;
 use crate::planning::{PlanInput, plan};
-use crate::spec::{Able, RunSpec, Stitching, Whole};
+use crate::spec::{Able, RunSpec, Stitching};
 use crate::submit::check_output;
 use crate::task::{
     ENCODE, EncodeInput, POOL_ENCODE, Previous, SEGMENT, STITCH, SegmentInput, StitchClip, StitchInput, UPSCALE,
@@ -124,14 +124,7 @@ fn encodes(
     emitted: &mut Vec<NewTask>,
 ) -> Result<Vec<String>, EngineError> {
     let spec = &job.spec;
-    let whole = Whole {
-        encode: &spec.encode,
-        is_upscaled: spec.upscale.is_some(),
-        is_retimed: spec.film_rate.is_some(),
-        segments: clips.len(),
-    };
-    let decided = spec.stitch.decided(&whole);
-    if matches!(decided, Ok((Stitching::Full, _)) | Err(_)) {
+    if spec.stitch == Stitching::Full {
         return Ok(Vec::new());
     }
     let mut prefix = "encode-".to_owned();

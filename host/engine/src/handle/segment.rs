@@ -16,7 +16,7 @@ use travel_artifacts::Hash;
 use travel_generators::process::LOG;
 use travel_generators::{Generator, Job as GeneratorJob, KNOWN_OFF, Wanted};
 use travel_media::{Adjust, ColourMatch, MediaSet, Paste, Source};
-use travel_queue::{ArtifactHash, NewEvent, SlotArtifact};
+use travel_queue::NewEvent;
 
 pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.phase("plan", 0);
@@ -168,30 +168,23 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
 
 /// The segment as it was rendered before from the same, if its files are still there.
 fn recall(job: &Job<'_>, memo: Hash) -> Result<Option<Done>, EngineError> {
-    if job.spec.fresh {
-        return Ok(None);
-    }
-    let Some(take) = job.store.remembered(&job.claimed.tenant, ArtifactHash(*memo.as_bytes()))? else {
-        return Ok(None);
-    };
-    let mut made = take.made;
     // What was said while it was rendered is told where it was rendered.
-    made.retain(|file| [slot::CLIP, slot::GUIDE, slot::MASK].contains(&file.slot.as_str()));
-    let has = |slot: &str| made.iter().any(|file| file.slot == slot);
-    let is_whole = has(slot::CLIP) && (!job.spec.output.keep_guides || has(slot::GUIDE) && has(slot::MASK));
-    // Made young first, so that no clean-up takes it away before it is referred to.
-    let is_there = |file: &SlotArtifact| {
-        let (artifacts, hash) = (&job.shop.artifacts, Hash::from_bytes(file.hash.0));
-        artifacts.keep_young(hash).is_ok() && artifacts.verified_path(hash).is_ok()
-    };
-    if !is_whole || !made.iter().all(is_there) {
+    let Some(take) = job.recalled(memo, &[slot::CLIP, slot::GUIDE, slot::MASK])? else { return Ok(None) };
+    let has = |slot: &str| take.made.iter().any(|file| file.slot == slot);
+    if !has(slot::CLIP) || job.spec.output.keep_guides && !(has(slot::GUIDE) && has(slot::MASK)) {
         return Ok(None);
     }
     let output: SegmentOutput = parse("segment's output", &take.output).map_err(EngineError::Stored)?;
     tracing::info!(task = job.claimed.name, rendered_by = %take.task, "rendered before from the same");
     let output = SegmentOutput { reused: Some(take.task), phases_ms: job.control.phases_ms(), ..output };
     let told = NewEvent { label: "reused".to_owned(), data: serde_json::json!({ "rendered_by": take.task }) };
-    Ok(Some(Done { output: to_json(&output)?, made, events: vec![told], memo: Some(memo), ..Done::default() }))
+    Ok(Some(Done {
+        output: to_json(&output)?,
+        made: take.made,
+        events: vec![told],
+        memo: Some(memo),
+        ..Done::default()
+    }))
 }
 
 /// The segment's first and last picture as the run wishes them for references.

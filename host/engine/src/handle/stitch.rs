@@ -7,8 +7,7 @@ use crate::seams::{self, SeamMade};
 use crate::submit::slot_artifact;
 use crate::task::{EncodeOutput, JoinedOutput, StitchInput, parse, slot};
 use std::path::{Path, PathBuf};
-use travel::crossfade::Request;
-use travel::{Dims, MediumId, MediumInfo, MediumKind, Retiming, Role};
+use travel::{Dims, MediumId, Retiming, Role};
 use travel_artifacts::Scratch;
 use travel_media::{ClipInfo, ClipSource, Encode, MediaError, MediaSet, Seam, Source, Stitch};
 use travel_queue::NewEvent;
@@ -31,14 +30,7 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     let joins = seams.iter().map(|seam| seam.join.clone()).collect();
 
     job.control.phase("plan", 0);
-    let infos = (0u32..).zip(&clips).map(|(i, clip)| MediumInfo {
-        id: MediumId(i),
-        kind: MediumKind::Clip,
-        dims: clip.dims,
-        frames: clip.frames,
-        rate: spec.rate,
-    });
-    let request = Request { clips: infos.collect(), joins, rate: spec.rate, params: spec.params(Role::Crossfade) };
+    let request = super::film::request(spec, clips.iter().map(|clip| (clip.dims, clip.frames)), joins);
     let (plan, report) = job.plugin(Role::Crossfade)?.crossfade(&request, &job.call())?;
     tracing::debug!(task = job.claimed.name, fuel = report.fuel_used, steps = plan.steps.len(), "edit list composed");
     let names: Vec<String> = clips.iter().map(|clip| clip.name.clone()).collect();
@@ -53,34 +45,11 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
         (0u32..).zip(&clips).map(|(i, clip)| (MediumId(i), Source::Clip(clip.path.clone()))).collect();
     // What is encoded once more loses nothing here.
     let encode = if spec.upscale.is_some() { Encode::lossless(spec.encode.ten_bit) } else { spec.encode };
-    let stitch = Stitch {
-        plan: &plan,
-        request: &request,
-        clips: &media,
-        canvas: spec.canvas,
-        rate: spec.rate,
-        film_rate: spec.film_rate(),
-        encode: &encode,
-        between: super::encode::in_betweener(),
+    let stitch = super::film::stitch(spec, &plan, &request, &media, &encode);
+    let (info, mut events) = match parts.is_empty() {
+        true => (stitch.film(&film, control).map(|_| None)?, Vec::new()),
+        false => of_parts(job, &input, &parts, &stitch, &film, &scratch)?,
     };
-    let (mut events, mut info) = (Vec::new(), None);
-    match (parts.is_empty(), put_together(job, &input, &parts, &stitch, &film, &scratch)) {
-        (true, _) => drop(stitch.film(&film, control)?),
-        // Every part was decoded and counted when it was encoded, and every packet when it was copied.
-        (false, Ok((again, joined))) if again.is_empty() && joined.frames == want => info = Some(joined),
-        (false, Ok((again, _))) => {
-            let because = "the edit list of the whole film differs, or they were cleaned up";
-            let data = serde_json::json!({ "parts": again, "because": because });
-            events.push(NewEvent { label: "encoded_again".to_owned(), data });
-        }
-        (false, Err(EngineError::Media(error))) if error.is_bad_input() || is_unlike(&error) => {
-            tracing::warn!(task = job.claimed.name, %error, "encoded in one piece after all");
-            let data = serde_json::json!({ "because": error.to_string() });
-            events.push(NewEvent { label: "encoded_in_one_piece".to_owned(), data });
-            stitch.film(&film, control)?;
-        }
-        (false, Err(error)) => return Err(error),
-    }
     let mut page = None;
     if let Some(path) = &spec.output.seams {
         job.control.phase("seams", 0);
@@ -90,7 +59,10 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
         page = Some(slot_artifact(slot::SEAMS, stored, "text/html"));
     }
     events.extend(visible(&seams)?);
-    let info = info.map_or_else(|| verified(job, &film, want), Ok)?;
+    let info = match info.filter(|info: &ClipInfo| info.frames == want) {
+        Some(info) => info,
+        None => verified(job, &film, want)?,
+    };
     if spec.upscale.is_none() {
         let mut done = deliver(job, &scratch, &film, info, seams)?;
         done.made.extend(page);
@@ -105,10 +77,6 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     Ok(Done { output: to_json(&output)?, made, events, ..Done::default() })
 }
 
-fn is_unlike(error: &MediaError) -> bool {
-    matches!(error, MediaError::ChunksDiffer { .. })
-}
-
 /// The film's parts as they were encoded; none when it is encoded in one piece.
 fn parts(job: &Job<'_>, input: &StitchInput) -> Result<Vec<EncodeOutput>, EngineError> {
     let output = |task: &String| {
@@ -119,33 +87,49 @@ fn parts(job: &Job<'_>, input: &StitchInput) -> Result<Vec<EncodeOutput>, Engine
     input.encoded.iter().map(output).collect()
 }
 
-/// Puts the film together of its parts, those encoded again that the whole film's edit list wants otherwise; which these are.
-fn put_together(
+/// Makes the film of its parts, or in one piece where they do not fit together; what is known of it when nothing had to be encoded,
+/// and what is to be told when something had.
+fn of_parts(
     job: &Job<'_>,
     input: &StitchInput,
     parts: &[EncodeOutput],
     stitch: &Stitch<'_>,
     film: &Path,
     scratch: &Scratch,
-) -> Result<(Vec<u32>, ClipInfo), EngineError> {
+) -> Result<(Option<ClipInfo>, Vec<NewEvent>), EngineError> {
     let (mut again, mut files) = (Vec::new(), Vec::with_capacity(parts.len()));
     for ((index, task), part) in (0u32..).zip(&input.encoded).zip(parts) {
         let next = stitch.request.joins.get(index as usize).map_or(0, |join| join.overlap);
         let (from, to) = super::encode::part(stitch.request, index, next);
         let steps = stitch.plan.part(from, to);
-        // One that was cleaned up is encoded anew.
-        if let (true, Ok(chunk)) = (super::encode::is_same(part, &steps)?, job.made_by(task, slot::CHUNK)) {
-            files.push(chunk);
-            continue;
-        }
-        again.push(index);
+        let because = match job.made_by(task, slot::CHUNK) {
+            Ok(chunk) if super::encode::is_same(part, &steps)? => {
+                files.push(chunk);
+                continue;
+            }
+            Ok(_) => "the edit list of the whole film differs",
+            Err(_) => "it was cleaned up",
+        };
+        again.push(serde_json::json!({ "part": index, "because": because }));
         let out = scratch.path(&format!("chunk-{index}.mp4"));
         stitch.chunk(&steps, to - from, &out, job.control.as_ref())?;
         files.push(out);
     }
-    let frames = travel_media::join_chunks(&files, job.spec.rate, film, job.control.as_ref())?;
-    let (dims, rate) = (job.spec.canvas, job.spec.rate.reduced());
-    Ok((again, ClipInfo { dims, frames, rate, constant_rate: true, lossless_rgb: false }))
+    let told = |label: &str, data| vec![NewEvent { label: label.to_owned(), data }];
+    match travel_media::join_chunks(&files, job.spec.rate, film, job.control.as_ref()) {
+        // Every part was decoded and counted when it was encoded, and every packet when it was copied.
+        Ok(frames) if again.is_empty() => {
+            let (dims, rate) = (job.spec.canvas, job.spec.rate.reduced());
+            Ok((Some(ClipInfo { dims, frames, rate, constant_rate: true, lossless_rgb: false }), Vec::new()))
+        }
+        Ok(_) => Ok((None, told("encoded_again", serde_json::json!({ "parts": again })))),
+        Err(error) if error.is_bad_input() || matches!(error, MediaError::ChunksDiffer { .. }) => {
+            tracing::warn!(task = job.claimed.name, %error, "encoded in one piece after all");
+            stitch.film(film, job.control.as_ref())?;
+            Ok((None, told("encoded_in_one_piece", serde_json::json!({ "because": error.to_string() }))))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Tells of joins that may show.
