@@ -113,13 +113,19 @@ fn every_way_to_join_has_the_same_length_and_leaves_alone_what_is_not_shared() {
     let of = |how: &str| render(&how.replace('=', "-"), &[chain, off, &format!("crossfade.{how}")]);
     let differs = |film: &[Vec<f64>]| -> Vec<usize> { (0..24).filter(|i| film[*i] != plain[*i]).collect() };
     let mut cut = Vec::new();
+    let mut told = Vec::new();
     for how in
         ["curve=linear", "curve=sharp", "mixing=linear-light", "mixing=aligned", "fade_frames=2", "fade_frames=0"]
     {
         cut = of(how);
+        let run = desk.json(&["runs", "show", &how.replace('=', "-")]);
+        told.push(run["output"]["seams"][0]["transition"].as_str().unwrap().to_owned());
         let changed = differs(&cut);
         assert!(!changed.is_empty() && changed.iter().all(|i| (6..12).contains(i)), "{how} changes frames {changed:?}");
     }
+    let plain = "cross-fade of 6 frames";
+    let [light, aligned] = [" in linear light", ", aligned by motion"].map(|how| format!("{plain}{how}"));
+    assert_eq!(told, [plain, plain, &light, &aligned, "cross-fade of 2 frames", "cut"]);
     // The last of them, a cut, has frames of its two sides and no others.
     let clips = clips(&desk, "plain");
     for i in 6..12 {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
-use travel::crossfade::{Colour, Plan, Step};
+use travel::crossfade::{Colour, Mixing, Plan, Step};
 use travel::{Dims, Rate};
 use travel_media::{ClipSource, Seam};
 
@@ -72,14 +72,21 @@ fn apart(a: &Colour, b: &Colour) -> f64 {
 /// What an edit list does between clip `i` and the next.
 fn transition(plan: &Plan, i: usize) -> String {
     let is = |clip: travel::MediumId, at: usize| usize::try_from(clip.0).is_ok_and(|clip| clip == at);
-    let blends = plan.steps.iter().filter_map(|step| match step {
-        Step::Blend(blend) if is(blend.left, i) && is(blend.right, i.saturating_add(1)) => Some(blend.count),
-        _ => None,
-    });
-    match blends.sum::<u32>() {
-        0 => "cut".to_owned(),
-        frames => format!("cross-fade of {frames} frames"),
+    let (mut frames, mut how) = (0u32, "");
+    for step in &plan.steps {
+        if let Step::Blend(blend) = step
+            && is(blend.left, i)
+            && is(blend.right, i.saturating_add(1))
+        {
+            frames = frames.saturating_add(blend.count);
+            how = match blend.mixing {
+                Mixing::Coded => how,
+                Mixing::LinearLight => " in linear light",
+                Mixing::Aligned => ", aligned by motion",
+            };
+        }
     }
+    if frames == 0 { "cut".to_owned() } else { format!("cross-fade of {frames} frames{how}") }
 }
 
 /// A page with all joins, and the frames in the middle of those that are most likely to show, side by side.
