@@ -14,14 +14,14 @@ use crate::slots::{Place, Slots};
 use crate::workshop::Workshop;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use travel_generators::Device;
 use travel_queue::limits::{HEARTBEAT, SELF_FENCE};
 use travel_queue::{
-    Beat, BeatAnswer, ClaimRequest, Claimed, Incarnation, LaneView, LeaseToken, NewWorker, QueueError, RunId, RunState,
-    RunView, Store, TaskId, TimestampMs, WorkerId,
+    Beat, BeatAnswer, Capacity, ClaimRequest, Claimed, Incarnation, LaneView, LeaseToken, NewWorker, QueueError, RunId,
+    RunState, RunView, Store, TaskId, TimestampMs, WorkerId,
 };
 
 /// When a host ends by itself.
@@ -29,7 +29,7 @@ use travel_queue::{
 pub enum Until {
     /// Not before it is told.
     Stopped,
-    /// When nothing is running, ready or due later.
+    /// When nothing is running or due later, and nothing is ready that this host may take.
     Idle,
     /// When this run is over.
     Run(RunId),
@@ -110,6 +110,8 @@ struct Hands {
     running: HashMap<TaskId, Running>,
     /// Runs that tasks were claimed of and whose end was not told yet.
     open: BTreeSet<RunId>,
+    /// What the queue was told last that this host offers.
+    offered: Capacity,
 }
 
 /// What a task's thread reports. The token says of which attempt: one that has settled may be claimed again before its thread
@@ -145,13 +147,14 @@ impl Host {
     /// A queue that fails for good, a thread that cannot be started.
     pub async fn work(&self, until: Until, mut shutdown: watch::Receiver<Shutdown>) -> Result<(), EngineError> {
         let slots = Slots::new(self.places.clone());
-        let worker = self.begin(&slots).await?;
-        let mut hands = Hands { worker, slots, running: HashMap::new(), open: BTreeSet::new() };
+        let offered = slots.capacity();
+        let worker = self.begin(offered.clone()).await?;
+        let mut hands = Hands { worker, slots, running: HashMap::new(), open: BTreeSet::new(), offered };
         let mut changes = self.store.subscribe();
         let (report, mut reports) = mpsc::unbounded_channel();
         let mut told = Shutdown::No;
         let mut refused = 0u32;
-        let fence = Arc::new(Fence::new());
+        let fence = Arc::new(Fence::default());
         let guard = tokio::spawn(Fence::guard(Arc::clone(&fence)));
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -187,14 +190,16 @@ impl Host {
                     };
                 }
                 match self.is_over(until, hands.running.is_empty(), due.is_none()).await {
-                    Ok(false) => {}
-                    Ok(true) => break Ok(()),
+                    // What came in meanwhile was not looked at.
+                    Ok(true) if !changes.has_changed().unwrap_or(false) => break Ok(()),
+                    Ok(_) => {}
                     Err(EngineError::Queue(e)) if is_passing(&e) => due = Some(QUEUE_RETRY),
                     Err(e) => break Err(e),
                 }
             } else if hands.running.is_empty() {
                 break Ok(());
             }
+            self.offer(&mut hands, told != Shutdown::No).await;
             self.stop_cancelled(&hands).await;
             let overdue = hands.next_deadline();
             tokio::select! {
@@ -251,8 +256,7 @@ impl Host {
     }
 
     /// Registers this start of the host and takes back what an earlier one left.
-    async fn begin(&self, slots: &Slots) -> Result<WorkerId, EngineError> {
-        let capacity = slots.capacity();
+    async fn begin(&self, capacity: Capacity) -> Result<WorkerId, EngineError> {
         let recovered = self
             .ask(move |store| {
                 let worker = store.register_worker(NewWorker {
@@ -266,6 +270,19 @@ impl Host {
         let (worker, recovered) = recovered;
         self.observer.tell(&HostEvent::Started { recovered: recovered.requeued.len() });
         Ok(worker)
+    }
+
+    /// Tells the queue what this host offers when that has changed: who asks why a task does not run is told by it.
+    async fn offer(&self, hands: &mut Hands, draining: bool) {
+        let offers = Capacity { draining, ..hands.slots.capacity() };
+        if offers == hands.offered {
+            return;
+        }
+        let (worker, told) = (hands.worker, offers.clone());
+        match self.ask(move |store| store.offer(worker, told)).await {
+            Ok(()) => hands.offered = offers,
+            Err(e) => tracing::debug!(error = %e, "the queue was not told what this host offers"),
+        }
     }
 
     /// Claims until no place has room or nothing is ready.
@@ -283,6 +300,7 @@ impl Host {
             for wish in hands.slots.wishes(&waiting) {
                 let (worker, pools, affinity) = (hands.worker, wish.pools.clone(), wish.affinity.clone());
                 let request = ClaimRequest { worker, pools, affinity, ahead: wish.ahead };
+                let asked = Instant::now();
                 let Some(claimed) = self.ask(move |store| store.claim(request)).await? else { continue };
                 let (run, task, token) = (claimed.run, claimed.task, claimed.token);
                 let patience = claimed.deadline;
@@ -293,7 +311,7 @@ impl Host {
                 let device = self.places.get(wish.place).and_then(Place::device);
                 let begins = if wish.ahead { Begins::Ahead } else { Begins::AtOnce };
                 let control = self.start(claimed, device, begins, report.clone())?;
-                fence.hold(&control);
+                fence.hold(&control, asked);
                 let mut held = Running { run, control, token, patience, deadline: None };
                 if may_run {
                     held.let_run();
@@ -400,9 +418,6 @@ impl Host {
     async fn beat(&self, worker: WorkerId, running: &HashMap<TaskId, Running>, fence: &Fence) {
         // The lease counts from when the queue writes it down, which is not before it is asked.
         let asked = Instant::now();
-        if running.is_empty() {
-            fence.renew(asked);
-        }
         let beats: Vec<Beat> =
             running.iter().map(|(&task, r)| Beat { task, token: r.token, progress: r.control.progress() }).collect();
         let tasks: Vec<TaskId> = beats.iter().map(|b| b.task).collect();
@@ -467,41 +482,45 @@ impl Host {
 /// Stops everything when the queue was not reached for so long that somebody else may begin the same work: also while a
 /// question to it hangs, as on a disk that does not answer. What was stopped is handed back once the queue answers, and
 /// counts as no attempt; should somebody else have it by then, its token is stale and nothing happens.
+#[derive(Default)]
 struct Fence {
-    renewed: Mutex<Instant>,
-    held: Mutex<Vec<Weak<Control>>>,
+    /// What runs, and when its lease was asked for last.
+    held: Mutex<Vec<(Instant, Weak<Control>)>>,
 }
 
 impl Fence {
-    fn new() -> Self {
-        Self { renewed: Mutex::new(Instant::now()), held: Mutex::default() }
+    fn held(&self) -> MutexGuard<'_, Vec<(Instant, Weak<Control>)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// All leases were asked for anew at `at`; one that was claimed since is younger.
     fn renew(&self, at: Instant) {
-        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        self.held().iter_mut().for_each(|(asked, _)| *asked = at.max(*asked));
     }
 
-    fn hold(&self, control: &Arc<Control>) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|held| held.strong_count() > 0);
-        held.push(Arc::downgrade(control));
+    fn hold(&self, control: &Arc<Control>, asked: Instant) {
+        let mut held = self.held();
+        held.retain(|(_, held)| held.strong_count() > 0);
+        held.push((asked, Arc::downgrade(control)));
     }
 
-    fn fall(&self) {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).split_off(0);
-        held.iter().filter_map(Weak::upgrade).for_each(|control| control.stop(Stop::Release));
+    /// Stops what was not renewed for too long, and says when the next would have to be.
+    fn fall(&self, now: Instant) -> Instant {
+        let mut held = self.held();
+        let fallen = held.extract_if(.., |(asked, _)| *asked + SELF_FENCE <= now);
+        let fallen: Vec<_> = fallen.filter_map(|(_, control)| control.upgrade()).collect();
+        if !fallen.is_empty() {
+            tracing::error!("the queue was not reached for {SELF_FENCE:?}; what runs is stopped and handed back");
+            fallen.iter().for_each(|control| control.stop(Stop::Release));
+        }
+        held.iter().map(|(asked, _)| *asked).min().unwrap_or(now) + SELF_FENCE
     }
 
     async fn guard(fence: Arc<Self>) {
         loop {
-            let falls = *fence.renewed.lock().unwrap_or_else(PoisonError::into_inner) + SELF_FENCE;
-            if falls <= Instant::now() {
-                tracing::error!("the queue was not reached for {SELF_FENCE:?}; what runs is stopped and handed back");
-                fence.fall();
-                fence.renew(Instant::now());
-            } else {
-                tokio::time::sleep_until(falls.into()).await;
-            }
+            // What is claimed meanwhile falls later than all that is held now.
+            let next = fence.fall(Instant::now());
+            tokio::time::sleep_until(next.into()).await;
         }
     }
 }
@@ -613,13 +632,22 @@ mod tests {
             let (observer, places) = (Arc::new(Nobody), Box::new(Nobody));
             Arc::new(Control::new(RunId(1), TaskId(task), String::new(), None, Begins::AtOnce, observer, places))
         };
-        let (fence, first, second) = (Fence::new(), of(1), of(2));
-        fence.hold(&first);
-        fence.hold(&second);
+        let (fence, first, second, third) = (Fence::default(), of(1), of(2), of(3));
+        let begun = Instant::now();
+        let at = |s| begun + Duration::from_secs(s);
+        fence.hold(&first, at(0));
+        fence.hold(&second, at(0));
+        assert_eq!(fence.fall(at(19)), at(0) + SELF_FENCE);
+        fence.renew(at(5));
+        fence.hold(&third, at(9));
         first.stop(Stop::Cancel);
-        fence.fall();
+        assert_eq!(fence.fall(at(5) + SELF_FENCE), at(9) + SELF_FENCE);
         assert_eq!(first.stopped(), Some(Stop::Cancel), "the first reason stays");
         assert_eq!(second.stopped(), Some(Stop::Release), "its claim is still its own");
-        assert!(fence.held.lock().unwrap().is_empty());
+        assert_eq!(third.stopped(), None, "it was claimed later");
+        fence.renew(at(6));
+        fence.fall(at(9) + SELF_FENCE);
+        assert_eq!(third.stopped(), Some(Stop::Release), "an answer to an older question renews nothing newer");
+        assert!(fence.held().is_empty());
     }
 }

@@ -15,7 +15,7 @@
 use crate::control::DeviceTime;
 use crate::limits::{LOAD_SHARE, MAX_STREAK, MIN_STREAK, RESERVE_AFTER, USUAL_STREAK};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use travel_generators::Device;
 use travel_queue::{Capacity, TaskId};
@@ -152,14 +152,20 @@ impl Slots {
 
     /// What the host tells the queue that it offers.
     pub fn capacity(&self) -> Capacity {
-        let mut pools: BTreeMap<String, u32> = BTreeMap::new();
+        let mut capacity = Capacity::default();
+        let mut open = BTreeSet::new();
         for filled in &self.places {
             for pool in filled.place.pools.keys().filter(|pool| filled.place.can_hold(pool)) {
-                let places = pools.entry(pool.clone()).or_default();
+                let places = capacity.pools.entry(pool.clone()).or_default();
                 *places = places.saturating_add(filled.place.slots);
+                match filled.kept_for() {
+                    Some(task) => drop(capacity.kept.insert(pool.clone(), task)),
+                    None => drop(open.insert(pool)),
+                }
             }
         }
-        Capacity { pools }
+        capacity.kept.retain(|pool, _| !open.contains(pool));
+        capacity
     }
 
     /// Pools of which a place serves more than one: only for these does it matter who has waited for how long.
@@ -269,12 +275,21 @@ impl Filled {
         self.count(Stage::Runs) < self.place.slots as usize && memory_mb <= self.free_mb()
     }
 
+    fn is_busy(&self) -> bool {
+        self.count(Stage::Runs) >= self.place.slots as usize
+    }
+
+    /// The claimed task that waits for memory while a slot is free: behind it nothing else is claimed.
+    fn kept_for(&self) -> Option<TaskId> {
+        let first = self.held.iter().find(|held| held.stage == Stage::Prepared);
+        first.filter(|_| !self.is_busy()).map(|held| held.task)
+    }
+
     fn wish(&self, place: usize, waiting: &BTreeMap<String, Duration>, costs: &BTreeMap<String, Cost>) -> Option<Wish> {
         let room = (self.place.slots as usize).saturating_add(self.place.ahead as usize);
-        let (running, prepared) = (self.count(Stage::Runs), self.count(Stage::Prepared));
-        let busy = running >= self.place.slots as usize;
-        // Behind a large task that waits for memory nothing else is claimed, unless all slots are taken anyway.
-        if running.saturating_add(prepared) >= room || (prepared > 0 && !busy) {
+        let taken = self.count(Stage::Runs).saturating_add(self.count(Stage::Prepared));
+        let busy = self.is_busy();
+        if taken >= room || self.kept_for().is_some() {
             return None;
         }
         let waited = |pool: &String| waiting.get(pool).copied().unwrap_or_default();
@@ -386,10 +401,12 @@ mod tests {
         assert_eq!(pools(&slots, 60), ["gpu-48g", "gpu-24g"]);
         assert!(!slots.take(0, TaskId(2), "gpu-48g", None), "it does not fit yet");
         assert!(pools(&slots, 0).is_empty(), "and nothing overtakes it");
+        assert_eq!(slots.capacity().kept.get("gpu-24g"), Some(&TaskId(2)), "who asks is told");
         assert_eq!(slots.start_next(), None);
         slots.end(TaskId(1));
         assert_eq!(slots.start_next(), Some(TaskId(2)));
         assert!(slots.wishes(&waits(&[])).is_empty(), "no memory is left");
+        assert!(slots.capacity().kept.is_empty(), "for nobody in particular");
     }
 
     #[test]

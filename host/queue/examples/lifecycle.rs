@@ -7,6 +7,7 @@
 //! | MODE | what goes round |
 //! |---|---|
 //! | `store` | [`SqliteStore`]: CALLERS threads, one store |
+//! | `store-each` | the same, and each of CALLERS threads has a store of its own on the file: one transaction an operation |
 //! | `one-by-one` | one table, CALLERS threads with a connection each, one transaction an operation |
 //! | `fsync` | 4 KiB written and `fdatasync`ed beside DATABASE by one thread, whatever CALLERS says |
 //!
@@ -31,7 +32,7 @@ use travel_queue::{
     SystemClock, TaskState, WorkerId,
 };
 
-const USAGE: &str = "store|one-by-one|fsync DATABASE CALLERS SECONDS";
+const USAGE: &str = "store|store-each|one-by-one|fsync DATABASE CALLERS SECONDS";
 
 /// As the store's.
 const PAGE: usize = 4096;
@@ -79,6 +80,7 @@ fn run() -> Result<(), Fault> {
     }
     let (laps, commits) = match mode.as_str() {
         "store" => store(&database, callers, time)?,
+        "store-each" => store_each(&database, callers, time)?,
         "one-by-one" => one_by_one(&database, callers, time)?,
         "fsync" => fsync(&database, time)?,
         _ => return Err(format!("{mode} is no MODE: {USAGE}").into()),
@@ -167,12 +169,40 @@ fn store(database: &Path, callers: usize, time: Duration) -> Result<(Laps, u64),
     Ok((laps, commits))
 }
 
+fn store_each(database: &Path, callers: usize, time: Duration) -> Result<(Laps, u64), Fault> {
+    let _lock = HostLock::acquire(database)?;
+    let mut stores = Vec::with_capacity(callers);
+    for _ in 0..callers {
+        let store = SqliteStore::open_for_work(database, Arc::new(SystemClock))?;
+        let worker =
+            NewWorker { incarnation: Incarnation::fresh(), host: "bench".into(), capacity: Default::default() };
+        let worker = store.register_worker(worker)?;
+        stores.push((store, worker));
+    }
+    let laps = drive(&mut stores, time, |(store, worker)| store_cycle(store, *worker))?;
+    let (store, _) = stores.first().ok_or("nobody called")?;
+    same("runs that succeeded", succeeded(store)?, laps.each.len())?;
+    let commits = stores.iter().map(|(store, _)| store.commits()).sum();
+    Ok((laps, commits))
+}
+
 fn store_cycle(store: &SqliteStore, worker: WorkerId) -> Result<(), Fault> {
     let run = NewRun::new("studio", "bench", json!({"images": 2}));
-    store.submit(run.task(NewTask::new("a", "k", "gpu", json!({"frames": 81}))))?;
-    let claimed = store.claim(ClaimRequest::new(worker, ["gpu"]))?.ok_or("nothing to claim")?;
-    let finished = store.succeed(Finish::new(claimed.task, claimed.token, json!({"frames": 81})))?;
+    let run = run.task(NewTask::new("a", "k", "gpu", json!({"frames": 81})));
+    patiently(|| store.submit(run.clone()))?;
+    let claimed = patiently(|| store.claim(ClaimRequest::new(worker, ["gpu"])))?.ok_or("nothing to claim")?;
+    let finished = patiently(|| store.succeed(Finish::new(claimed.task, claimed.token, json!({"frames": 81}))))?;
     if finished.state == TaskState::Succeeded { Ok(()) } else { Err("a task did not succeed".into()) }
+}
+
+/// Asks again as long as others keep the file locked.
+fn patiently<T>(mut ask: impl FnMut() -> travel_queue::Result<T>) -> Result<T, Fault> {
+    loop {
+        match ask() {
+            Err(error) if error.is_retryable() => {}
+            answer => return Ok(answer?),
+        }
+    }
 }
 
 fn succeeded(store: &SqliteStore) -> Result<usize, Fault> {

@@ -49,12 +49,19 @@ pub struct Capacity {
     /// The pools that it claims from, and how many tasks of each it runs at once.
     #[serde(default)]
     pub pools: BTreeMap<String, u32>,
+    /// Pools all of whose places are kept free for a large task that it has claimed, and for which.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, TaskId>,
+    /// Whether it ends what it runs and claims nothing more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
 }
 
 impl Capacity {
     /// So many places in each pool.
     pub fn of(pools: impl IntoIterator<Item = (impl Into<String>, u32)>) -> Self {
-        Self { pools: pools.into_iter().map(|(pool, places)| (pool.into(), places)).collect() }
+        let pools = pools.into_iter().map(|(pool, places)| (pool.into(), places)).collect();
+        Self { pools, ..Self::default() }
     }
 }
 

@@ -103,6 +103,18 @@ pub enum Reason {
         /// When one did last.
         last_seen_ms_ago: Option<u64>,
     },
+    /// Every host ends what it runs, and claims nothing more.
+    Draining {
+        /// Tasks that run.
+        running: u32,
+    },
+    /// Every place of its pool is kept free for a large task that has waited long.
+    Kept {
+        /// The pool.
+        pool: String,
+        /// The task that they are kept for.
+        r#for: TaskId,
+    },
     /// Hosts are at work, and none of them has places of this pool.
     NoWorkerOffers {
         /// The pool.
@@ -202,6 +214,16 @@ impl fmt::Display for Reason {
                 f,
                 "no host works on this queue, the last gave a sign of life {} ago; `travel-host run` starts one",
                 span(*ms)
+            ),
+            Self::Draining { running } => write!(
+                f,
+                "the host is draining: it ends the {running} tasks that it runs and claims nothing more; the next \
+                 `travel-host run` goes on"
+            ),
+            Self::Kept { pool, r#for } => write!(
+                f,
+                "every place of pool {pool} is kept free for task {}, which is too large for the room there is and has waited long",
+                r#for
             ),
             Self::NoWorkerOffers { pool, offered } => {
                 write!(f, "no worker offers pool {pool}; offered are {}", offered.join(", "))

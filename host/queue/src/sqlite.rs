@@ -39,7 +39,7 @@ use tokio::sync::watch;
 
 use self::readers::Readers;
 use self::writer::{Effect, Writer};
-use crate::claim::{Beat, BeatAnswer, ClaimRequest, Claimed, NewWorker};
+use crate::claim::{Beat, BeatAnswer, Capacity, ClaimRequest, Claimed, NewWorker};
 use crate::clock::{Clock, SystemClock};
 use crate::completion::{Cancelled, Failed, Failure, Finish, Finished, Recovered, Revived};
 use crate::control::{Expired, Explanation, Paused, PrunePolicy, Pruned, Repair, StoreStats};
@@ -164,8 +164,14 @@ impl Store for SqliteStore {
     fn register_worker(&self, worker: NewWorker) -> Result<WorkerId> {
         self.require(Mode::Work, "registering a worker")?;
         parcel::name("a worker's incarnation", worker.incarnation.as_str())?;
-        let capacity = parcel::payload("a worker's capacity", &serde_json::json!(worker.capacity))?;
+        let capacity = claim::capacity_text(&worker.capacity)?;
         self.writer.call(Effect::State, move |tx| claim::register(tx, &worker, &capacity))
+    }
+
+    fn offer(&self, worker: WorkerId, capacity: Capacity) -> Result<()> {
+        self.require(Mode::Work, "offering places")?;
+        let capacity = claim::capacity_text(&capacity)?;
+        self.writer.call(Effect::SignOfLife, move |tx| claim::offer(tx, worker, &capacity))
     }
 
     fn retire(&self, worker: WorkerId) -> Result<()> {

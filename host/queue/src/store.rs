@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tokio::sync::watch;
 
-use crate::claim::{Beat, BeatAnswer, ClaimRequest, Claimed, NewWorker};
+use crate::claim::{Beat, BeatAnswer, Capacity, ClaimRequest, Claimed, NewWorker};
 use crate::completion::{Cancelled, Failed, Failure, Finish, Finished, Recovered, Revived};
 use crate::control::{Expired, Explanation, Paused, PrunePolicy, Pruned, Repair, StoreStats};
 use crate::error::Result;
@@ -35,6 +35,9 @@ pub trait Store: Send + Sync {
 
     /// Adds a worker. Each start of a process registers anew.
     fn register_worker(&self, worker: NewWorker) -> Result<WorkerId>;
+
+    /// A worker tells anew what it offers, for who asks why a task does not run.
+    fn offer(&self, worker: WorkerId, capacity: Capacity) -> Result<()>;
 
     /// A worker that ends in an orderly way takes its leave: it is not waited for, and claims nothing more. What it still
     /// holds is not counted against those tasks.
@@ -89,7 +92,8 @@ pub trait Store: Send + Sync {
 
     /// Sets a run going again: failed, cancelled and skipped tasks are open anew, with all their
     /// attempts, in the pools and the way in which they began. What succeeded stays as it is, and what never began waits for the
-    /// start that was asked for.
+    /// start that was asked for. A run that is over counts against its tenant's quota as a new one does, here and wherever one
+    /// is set going again.
     fn retry_run(&self, run: RunId) -> Result<Revived>;
 
     /// Cancels one task; what needs its result is skipped. One that runs is asked to stop.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
-use super::columns::{all, change, first, json, optional_json, place, task_ids, word};
+use super::columns::{add, all, change, first, json, optional_json, place, task_ids, word};
 use super::fault::Outcome;
 use super::ledger::event;
 use super::read_tasks::artifacts;
 use super::writer::Tx;
-use crate::claim::{BeatAnswer, ClaimRequest, Claimed, NewWorker, Parent};
+use crate::claim::{BeatAnswer, Capacity, ClaimRequest, Claimed, NewWorker, Parent};
 use crate::error::QueueError;
 use crate::ids::{LeaseToken, TaskId, TimestampMs, WorkerId};
 use crate::limits::{AFFINITY_SLACK_VTIME, LEASE, PROMOTED_AT_ONCE, VTIME_PER_MS};
@@ -18,6 +18,7 @@ use crate::state::EventKind;
 
 // A partial index serves a query only if the query repeats the index's condition word for word,
 // so states are literals in these, never parameters.
+pub(super) const IS_DUE: &str = "SELECT 1 FROM task WHERE state = 'scheduled' AND ready_at <= ?1 LIMIT 1";
 // A bounded number at a time, so that no claim pays for all that became due while nobody asked; the next claim goes on.
 pub(super) const PROMOTE: &str = "UPDATE task SET state = 'ready' WHERE id IN (
     SELECT id FROM task WHERE state = 'scheduled' AND ready_at <= ?1 ORDER BY ready_at LIMIT ?2)";
@@ -49,19 +50,29 @@ pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, capacity: &str) -> Outco
     if used.is_some() {
         return Err(QueueError::IncarnationUsed(incarnation.to_owned()).into());
     }
-    Ok(tx
-        .sql
-        .prepare_cached(
-            "INSERT INTO worker(incarnation, host, capacity, started_at, seen_at)
-             VALUES(?1, ?2, ?3, ?4, ?4) RETURNING id",
-        )?
-        .query_row(params![incarnation, worker.host, capacity, tx.now], |row| row.get(0))?)
+    let worker = add(
+        tx.sql,
+        "INSERT INTO worker(incarnation, host, capacity, started_at, seen_at) VALUES(?1, ?2, ?3, ?4, ?4)",
+        params![incarnation, worker.host, capacity, tx.now],
+    )?;
+    Ok(WorkerId(worker))
 }
 
 /// Refuses workers that never registered or whose place another incarnation has taken.
 pub(super) fn require_active(tx: &Tx<'_>, worker: WorkerId) -> Outcome<()> {
     first(tx.sql, "SELECT 1 FROM worker WHERE id = ?1 AND state = 'active'", [worker], |_| Ok(()))?
         .ok_or_else(|| QueueError::UnknownWorker(worker).into())
+}
+
+/// What a worker offers, as it is stored.
+pub(super) fn capacity_text(capacity: &Capacity) -> crate::error::Result<String> {
+    super::parcel::payload("a worker's capacity", &serde_json::json!(capacity))
+}
+
+pub(super) fn offer(tx: &Tx<'_>, worker: WorkerId, capacity: &str) -> Outcome<()> {
+    require_active(tx, worker)?;
+    change(tx.sql, "UPDATE worker SET capacity = ?2, seen_at = ?3 WHERE id = ?1", params![worker, capacity, tx.now])?;
+    Ok(())
 }
 
 pub(super) fn retire(tx: &Tx<'_>, worker: WorkerId) -> Outcome<()> {
@@ -72,7 +83,9 @@ pub(super) fn retire(tx: &Tx<'_>, worker: WorkerId) -> Outcome<()> {
 
 pub(super) fn claim(tx: &Tx<'_>, request: &ClaimRequest) -> Outcome<Option<Claimed>> {
     require_active(tx, request.worker)?;
-    change(tx.sql, PROMOTE, params![tx.now, PROMOTED_AT_ONCE])?;
+    if first(tx.sql, IS_DUE, [tx.now], |_| Ok(()))?.is_some() {
+        change(tx.sql, PROMOTE, params![tx.now, PROMOTED_AT_ONCE])?;
+    }
     for pool in &request.pools {
         if first(tx.sql, POOL_PAUSED, [pool], |_| Ok(()))?.is_some() {
             continue;

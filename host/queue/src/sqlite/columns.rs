@@ -129,6 +129,11 @@ pub(super) fn change(sql: &Connection, statement: &str, params: impl Params) -> 
     Ok(sql.prepare_cached(statement)?.execute(params)?)
 }
 
+/// Runs a statement that adds one row; its number. (`RETURNING` would have a table made for its answer each time.)
+pub(super) fn add(sql: &Connection, statement: &str, params: impl Params) -> Outcome<i64> {
+    Ok(sql.prepare_cached(statement)?.insert(params)?)
+}
+
 /// The numbers of the tasks that a query names, in the order in which they were added. (A
 /// statement that returns what it changed does so in no particular order.)
 pub(super) fn task_ids(sql: &Connection, query: &str, params: impl Params) -> Outcome<Vec<TaskId>> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use super::fault::{Fault, Outcome, words};
@@ -102,6 +103,9 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
         // Before any other statement: the first one may already meet another process' lock.
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+        // A plan is made once, whatever is bound. Without it a value that might decide whether a partial index serves has the
+        // statement prepared anew each time that it runs: a quarter of all work.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(connection)
     };
     opened().map_err(|error| Fault::from(error).at(path))

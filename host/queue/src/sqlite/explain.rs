@@ -1,6 +1,6 @@
 //! Why a task does not run: the first thing that holds it up, looked for in the order in which a claim would meet it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, params};
 
@@ -86,12 +86,18 @@ struct Lane {
 
 fn ready(sql: &Connection, view: &TaskView, host_works: bool, now: TimestampMs) -> Outcome<Reason> {
     let pool = view.pool.clone();
-    let (offered, last_seen) = offers(sql)?;
-    if !host_works || offered.is_empty() {
-        return Ok(Reason::NoHost { last_seen_ms_ago: last_seen.map(|at| ms(at, now)) });
+    let count = |query: &str, params: &[&dyn rusqlite::ToSql]| -> Outcome<u32> {
+        Ok(first(sql, query, params, |row| Ok(row.get(0)?))?.unwrap_or(0))
+    };
+    let offers = offers(sql)?;
+    if !host_works || (offers.places.is_empty() && !offers.draining) {
+        return Ok(Reason::NoHost { last_seen_ms_ago: offers.last_seen.map(|at| ms(at, now)) });
     }
-    let Some(places) = offered.get(&pool).copied().filter(|n| *n > 0) else {
-        return Ok(Reason::NoWorkerOffers { pool, offered: offered.into_keys().collect() });
+    if offers.places.is_empty() {
+        return Ok(Reason::Draining { running: count("SELECT coalesce(sum(running), 0) FROM lane", &[])? });
+    }
+    let Some(places) = offers.places.get(&pool).copied().filter(|n| *n > 0) else {
+        return Ok(Reason::NoWorkerOffers { pool, offered: offers.places.into_keys().collect() });
     };
     if first(sql, POOL_PAUSED, [&pool], |_| Ok(()))?.is_some() {
         return Ok(Reason::PoolPaused { pool });
@@ -119,9 +125,9 @@ fn ready(sql: &Connection, view: &TaskView, host_works: bool, now: TimestampMs) 
     if let Some(max_running) = lane.max_running.filter(|max| lane.running >= *max) {
         return Ok(Reason::TenantLimit { pool, tenant: lane.tenant, running: lane.running, max_running });
     }
-    let count = |query: &str, params: &[&dyn rusqlite::ToSql]| -> Outcome<u32> {
-        Ok(first(sql, query, params, |row| Ok(row.get(0)?))?.unwrap_or(0))
-    };
+    if let Some(task) = offers.kept.get(&pool) {
+        return Ok(Reason::Kept { pool, r#for: *task });
+    }
     let ahead = count(
         "SELECT count(*) FROM (SELECT 1 FROM task WHERE state = 'ready' AND pool = ?1 AND tenant_id = ?2
            AND (priority, ready_at, id) < (?3, ?4, ?5) LIMIT ?6)",
@@ -135,24 +141,41 @@ fn ready(sql: &Connection, view: &TaskView, host_works: bool, now: TimestampMs) 
     Ok(Reason::InLine { pool, ahead, other_tenants, running, places })
 }
 
-/// Places of each pool over all workers that have not left; and when any worker gave a sign of life last.
-fn offers(sql: &Connection) -> Outcome<(BTreeMap<String, u32>, Option<TimestampMs>)> {
+/// What workers offer that have not left.
+#[derive(Default)]
+struct Offers {
+    /// Places of each pool over all that claim.
+    places: BTreeMap<String, u32>,
+    /// Pools whose places are all kept free, and for which task.
+    kept: BTreeMap<String, TaskId>,
+    /// Whether some of them claim nothing more.
+    draining: bool,
+    /// When any worker gave a sign of life last.
+    last_seen: Option<TimestampMs>,
+}
+
+fn offers(sql: &Connection) -> Outcome<Offers> {
     let workers =
         all(sql, "SELECT capacity, seen_at, state = 'active' FROM worker ORDER BY id DESC LIMIT 100", [], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, TimestampMs>(1)?, row.get::<_, bool>(2)?))
         })?;
-    let mut places = BTreeMap::new();
-    for (capacity, _, active) in &workers {
-        if !active {
+    let mut offers = Offers { last_seen: workers.iter().map(|(_, seen_at, _)| *seen_at).max(), ..Offers::default() };
+    let mut open = BTreeSet::new();
+    for (capacity, _, _) in workers.iter().filter(|(_, _, active)| *active) {
+        // What a worker of an earlier version wrote of itself is no reason to fail; it is gone at the next start.
+        let Capacity { pools, kept, draining } = serde_json::from_str(capacity).unwrap_or_default();
+        if draining {
+            offers.draining = true;
             continue;
         }
-        // What a worker of an earlier version wrote of itself is no reason to fail; it is gone at the next start.
-        let capacity: Capacity = serde_json::from_str(capacity).unwrap_or_default();
-        for (pool, n) in capacity.pools {
-            *places.entry(pool).or_insert(0) += n;
+        open.extend(pools.keys().filter(|pool| !kept.contains_key(*pool)).cloned());
+        offers.kept.extend(kept);
+        for (pool, n) in pools {
+            *offers.places.entry(pool).or_insert(0) += n;
         }
     }
-    Ok((places, workers.iter().map(|(_, seen_at, _)| *seen_at).max()))
+    offers.kept.retain(|pool, _| !open.contains(pool));
+    Ok(offers)
 }
 
 fn running(sql: &Connection, view: &TaskView, now: TimestampMs) -> Outcome<Reason> {

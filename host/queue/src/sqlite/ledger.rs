@@ -84,16 +84,14 @@ pub(super) fn fence(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcome<Hel
 /// Adds an event to its run's log. The number comes from the run's own counter, so the log of a
 /// run has no gaps even though events of many runs are written together.
 pub(super) fn event(tx: &Tx<'_>, run: RunId, task: Option<TaskId>, kind: EventKind, data: &Value) -> Outcome<()> {
-    let seq: i64 = tx
-        .sql
-        .prepare_cached("UPDATE run SET next_seq = next_seq + 1 WHERE id = ?1 RETURNING next_seq - 1")?
-        .query_row([run], |row| row.get(0))?;
     let data = (!data.is_null()).then(|| data.to_string());
     change(
         tx.sql,
-        "INSERT INTO event(run_id, seq, task_id, at, kind, data) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-        params![run, seq, task, tx.now, kind, data],
+        "INSERT INTO event(run_id, seq, task_id, at, kind, data)
+         SELECT id, next_seq, ?2, ?3, ?4, ?5 FROM run WHERE id = ?1",
+        params![run, task, tx.now, kind, data],
     )?;
+    change(tx.sql, "UPDATE run SET next_seq = next_seq + 1 WHERE id = ?1", [run])?;
     Ok(())
 }
 
@@ -196,6 +194,9 @@ fn skip_descendants(tx: &Tx<'_>, run: RunId, task: TaskId, name: &str, what: &st
 /// Tells the waiting children of a task that it is over; those that waited for nothing else are
 /// ready now, and are returned; in a paused run they are paused, and not returned, nor are those whose time has not come.
 pub(super) fn release_children(tx: &Tx<'_>, parent: TaskId) -> Outcome<Vec<TaskId>> {
+    if first(tx.sql, "SELECT 1 FROM task_dep WHERE parent_id = ?1 LIMIT 1", [parent], |_| Ok(()))?.is_none() {
+        return Ok(Vec::new());
+    }
     change(
         tx.sql,
         "UPDATE task SET pending_deps = pending_deps - 1

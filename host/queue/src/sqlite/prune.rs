@@ -14,7 +14,7 @@ use crate::state::EventKind;
 
 /// Runs that the policy would forget, oldest first. What is kept is counted for each tenant among the runs that the policy
 /// speaks of. What was begun is finished, whatever the policy.
-const DUE: &str = "SELECT id, finished_at FROM (
+pub(super) const DUE: &str = "SELECT id, finished_at FROM (
     SELECT id, finished_at, row_number() OVER (PARTITION BY tenant_id ORDER BY finished_at DESC, id DESC) AS place
       FROM run
      WHERE finished_at IS NOT NULL AND forgotten_at IS NULL

@@ -10,7 +10,7 @@ use super::columns::{all, change, first, task_ids, word};
 use super::fault::Outcome;
 use super::ledger::{FoundRun, add_open, event, find_run, signed, task_place};
 use super::parcel;
-use super::submit::add_artifacts;
+use super::submit::{add_artifacts, refuse_beyond_quota};
 use super::takes;
 use super::writer::Tx;
 use crate::completion::Revived;
@@ -196,6 +196,12 @@ pub(super) fn prepare(tasks: Vec<(TaskId, Redo)>) -> Result<Vec<(TaskId, RedoPar
 /// Opens tasks that are over, with all their attempts and in the way and pool in which they began, and
 /// their run. What had not begun waits for the start that was asked for.
 fn revive(tx: &Tx<'_>, run: RunId, tasks: &[TaskId]) -> Outcome<()> {
+    // One that is over is opened, and counts as a new one does.
+    let over =
+        "SELECT n.name FROM run r JOIN tenant n ON n.id = r.tenant_id WHERE r.id = ?1 AND r.finished_at IS NOT NULL";
+    if let Some(tenant) = first(tx.sql, over, [run], |row| Ok(row.get::<_, String>(0)?))? {
+        refuse_beyond_quota(tx.sql, &tenant)?;
+    }
     for task in tasks {
         change(
             tx.sql,

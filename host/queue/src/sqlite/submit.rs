@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
-use super::columns::{change, first};
+use super::columns::{add, change, first};
 use super::fault::Outcome;
 use super::ledger::{add_open, event, find_task, first_state, is_paused, settle, signed};
 use super::parcel::{self, TaskParcel};
@@ -50,13 +50,11 @@ pub(super) fn submit(tx: &Tx<'_>, new: &RunParcel) -> Outcome<Submitted> {
         return Ok(Submitted { run, created: false });
     }
     refuse_beyond_quota(tx.sql, &new.tenant)?;
-    let run: RunId = tx
-        .sql
-        .prepare_cached(
-            "INSERT INTO run(tenant_id, name, idem_key, created_at) VALUES(?1, ?2, ?3, ?4)
-             RETURNING id",
-        )?
-        .query_row(params![tenant, new.name, new.idem_key, tx.now], |row| row.get(0))?;
+    let run = RunId(add(
+        tx.sql,
+        "INSERT INTO run(tenant_id, name, idem_key, created_at) VALUES(?1, ?2, ?3, ?4)",
+        params![tenant, new.name, new.idem_key, tx.now],
+    )?);
     change(tx.sql, "INSERT INTO run_io(run_id, spec) VALUES(?1, ?2)", params![run, new.spec])?;
     event(tx, run, None, EventKind::RunSubmitted, &json!({"tasks": new.tasks.len()}))?;
     add_tasks(tx, run, tenant, &new.tasks, new.start_at)?;
@@ -100,16 +98,12 @@ pub(super) fn record_past(tx: &Tx<'_>, past: &PastParcel) -> Outcome<Submitted> 
     if let Some(run) = known(tx, tenant, Some(&past.idem_key))? {
         return Ok(Submitted { run, created: false });
     }
-    let run: RunId = tx
-        .sql
-        .prepare_cached(
-            "INSERT INTO run(tenant_id, name, idem_key, state, error, created_at, finished_at)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
-        )?
-        .query_row(
-            params![tenant, past.name, past.idem_key, past.state, past.error, past.created_at, past.finished_at],
-            |row| row.get(0),
-        )?;
+    let run = RunId(add(
+        tx.sql,
+        "INSERT INTO run(tenant_id, name, idem_key, state, error, created_at, finished_at)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![tenant, past.name, past.idem_key, past.state, past.error, past.created_at, past.finished_at],
+    )?);
     change(tx.sql, "INSERT INTO run_io(run_id, spec, output) VALUES(?1, ?2, ?3)", params![run, spec, output])?;
     Ok(Submitted { run, created: true })
 }
@@ -143,10 +137,11 @@ pub(super) fn tenant(tx: &Tx<'_>, name: &str) -> Outcome<i64> {
     if let Some(id) = known {
         return Ok(id);
     }
-    Ok(tx
-        .sql
-        .prepare_cached("INSERT INTO tenant(name, weight, created_at) VALUES(?1, ?2, ?3) RETURNING id")?
-        .query_row(params![name, DEFAULT_WEIGHT, tx.now], |row| row.get(0))?)
+    add(
+        tx.sql,
+        "INSERT INTO tenant(name, weight, created_at) VALUES(?1, ?2, ?3)",
+        params![name, DEFAULT_WEIGHT, tx.now],
+    )
 }
 
 /// What was added to a run.
@@ -215,36 +210,32 @@ fn add_task(
     };
     let pending = states.iter().filter(|state| !state.is_final()).count();
     let finished_at = state.is_final().then_some(tx.now);
-    let task: TaskId = tx
-        .sql
-        .prepare_cached(
-            "INSERT INTO task(run_id, tenant_id, name, kind, pool, state, priority, ready_at,
-                              pending_deps, on_dep_failure, max_attempts, est_cost_ms, affinity,
-                              created_at, finished_at, deadline_ms, not_before)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?15, ?9, ?10, ?11, ?12, ?13, ?8, ?14, ?16, ?17) RETURNING id",
-        )?
-        .query_row(
-            params![
-                run,
-                tenant,
-                new.name,
-                new.kind,
-                new.pool,
-                state,
-                new.priority,
-                tx.now,
-                signed(pending),
-                new.on_dep_failure,
-                new.max_attempts,
-                parcel.est_cost_ms,
-                new.affinity,
-                finished_at,
-                ready_at,
-                parcel.deadline_ms,
-                (state == TaskState::Scheduled).then_some(ready_at),
-            ],
-            |row| row.get(0),
-        )?;
+    let task = TaskId(add(
+        tx.sql,
+        "INSERT INTO task(run_id, tenant_id, name, kind, pool, state, priority, ready_at,
+                          pending_deps, on_dep_failure, max_attempts, est_cost_ms, affinity,
+                          created_at, finished_at, deadline_ms, not_before)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?15, ?9, ?10, ?11, ?12, ?13, ?8, ?14, ?16, ?17)",
+        params![
+            run,
+            tenant,
+            new.name,
+            new.kind,
+            new.pool,
+            state,
+            new.priority,
+            tx.now,
+            signed(pending),
+            new.on_dep_failure,
+            new.max_attempts,
+            parcel.est_cost_ms,
+            new.affinity,
+            finished_at,
+            ready_at,
+            parcel.deadline_ms,
+            (state == TaskState::Scheduled).then_some(ready_at),
+        ],
+    )?);
     change(tx.sql, "INSERT INTO task_io(task_id, input) VALUES(?1, ?2)", params![task, parcel.input])?;
     for (parent, _) in &parents {
         change(tx.sql, "INSERT INTO task_dep(parent_id, child_id) VALUES(?1, ?2)", params![parent, task])?;

@@ -244,6 +244,18 @@ pub(crate) fn every_task_can_say_why_it_is_where_it_is(database: &dyn Database) 
     assert!(says("s0").starts_with("it ended 11s ago"), "{}", says("s0"));
     bench.pass(3600);
     assert!(says("s4").starts_with("0 of 1 places"), "a clock that ran away ends no host: {}", says("s4"));
+    let both = Capacity::of([("gpu", 1), ("cpu", 1)]);
+    let kept = [("gpu".to_owned(), s3.task)].into();
+    bench.store.offer(bench.worker, Capacity { kept, ..both.clone() }).unwrap();
+    assert!(
+        says("s4").starts_with(&format!("every place of pool gpu is kept free for task {}", s3.task)),
+        "{}",
+        says("s4")
+    );
+    bench.store.offer(bench.worker, Capacity { draining: true, ..both.clone() }).unwrap();
+    assert!(says("s4").starts_with("the host is draining: it ends the 0 tasks that it runs"), "{}", says("s4"));
+    bench.store.offer(bench.worker, both).unwrap();
+    assert!(says("s4").starts_with("0 of 1 places"), "{}", says("s4"));
     bench.store.retire(bench.worker).unwrap();
     bench.pass(60);
     assert!(

@@ -261,6 +261,16 @@ pub(crate) fn a_tenant_has_no_more_open_runs_than_its_quota(database: &dyn Datab
     bench.done(&bench.claim().unwrap());
     submit("studio", None).unwrap();
     assert_eq!(submit("studio", None).unwrap_err().code(), "queue_quota");
+    // One that is over is no way around it, however it is set going again.
+    bench.store.set_max_runs("studio", None).unwrap();
+    let over = submit("studio", None).unwrap().run;
+    bench.store.cancel_run(over).unwrap();
+    bench.store.set_max_runs("studio", Some(2)).unwrap();
+    assert_eq!(bench.store.retry_run(over).unwrap_err().code(), "queue_quota");
+    let task = bench.store.tasks(over).unwrap()[0].id;
+    assert_eq!(bench.store.retry_task(task).unwrap_err().code(), "queue_quota");
+    assert_eq!(bench.store.redo(vec![(task, Redo::Anew(json!(1)))]).unwrap_err().code(), "queue_quota");
+    assert_eq!(bench.store.task(task).unwrap().input, json!({"name": "a"}), "nothing was changed");
     bench.store.set_max_runs("studio", Some(0)).unwrap();
     while let Some(claimed) = bench.claim() {
         bench.done(&claimed);
