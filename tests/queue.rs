@@ -42,6 +42,20 @@ fn a_submission_returns_at_once_and_a_host_makes_the_film() {
 }
 
 #[test]
+fn the_longest_run_is_planned_and_one_longer_is_refused() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    let stills = |n: usize| pictures.iter().cycle().take(n).cloned().collect::<Vec<_>>();
+    desk.refused(&quick("travel", &stills(10_002), &[]), 2, "too_many_images");
+    assert_eq!(desk.json(&quick("travel", &stills(10_001), &["--name", "trip"]))["frames"], 90_000);
+    let mut host = Host::start(&desk, &["run"]);
+    assert!(host.wait_for(|e| e["event"] == "task-succeeded" && e["name"] == "segment-01"));
+    host.signal("TERM");
+    assert_eq!(host.end(), Some(0));
+    assert_eq!(desk.json(&["tasks", "list", "trip"]).as_array().unwrap().len(), 10_002);
+}
+
+#[test]
 fn one_key_makes_one_run() {
     let desk = Desk::new();
     let pictures = desk.pictures(2);

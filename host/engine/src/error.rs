@@ -40,6 +40,14 @@ pub enum EngineError {
         /// How many are needed, in words.
         needed: &'static str,
     },
+    /// More images than a run may have.
+    #[error("{given} images are given, but a run has no more than {most}")]
+    TooManyImages {
+        /// How many there are.
+        given: usize,
+        /// How many may be.
+        most: u32,
+    },
     /// A value outside its range.
     #[error("{flag} is {value}; it must be {range}")]
     BadValue {
@@ -268,6 +276,7 @@ impl EngineError {
             Self::List(_) => "list_length",
             Self::BadValue { .. } => "bad_value",
             Self::TooFewImages { .. } => "too_few_images",
+            Self::TooManyImages { .. } => "too_many_images",
             Self::BadSize(_) | Self::SizeOffGrid { .. } => "bad_size",
             Self::RateOffGrid { .. } => "bad_rate",
             Self::NoUpscaler { .. } | Self::UpscaleFactor { .. } => "bad_upscale",
@@ -315,6 +324,9 @@ impl EngineError {
                 "choose another folder with --output-dir (or -o), or change its permissions".to_owned()
             }
             Self::TooFewImages { .. } => "give more images, or continue a video with --continue-from-video".to_owned(),
+            Self::TooManyImages { .. } => {
+                "make several films, and let each continue the one before with --continue-from-video".to_owned()
+            }
             Self::BadSize(_) | Self::SizeOffGrid { .. } => {
                 "choose another --resolution, as 832x480 (even sides, 16 to 8192 pixels)".to_owned()
             }
@@ -468,6 +480,7 @@ impl EngineError {
             Self::List(_)
             | Self::BadValue { .. }
             | Self::TooFewImages { .. }
+            | Self::TooManyImages { .. }
             | Self::BadSize(_)
             | Self::SizeOffGrid { .. }
             | Self::RateOffGrid { .. }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Tasks that one run may have.
-pub const MAX_NODES: u32 = 10_000;
+/// Tasks that one run may have: its legs and their stitch.
+pub const MAX_NODES: u32 = travel_sandbox::limits::MAX_LEGS + 1;
 
 /// Pixels of a film whose size was not chosen: those of 832×480, what the Wan models were trained for.
 pub const DEFAULT_PIXELS: u64 = 832 * 480;

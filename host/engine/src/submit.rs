@@ -15,11 +15,13 @@ use crate::spec::{
     UpscaleSpec, Whole,
 };
 use crate::task::{ORCHESTRATOR, POOL_PLAN, PluginRef, slot};
+use rayon::prelude::*;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use travel::wishes::Wishes;
 use travel::{Dims, Rate, Role};
@@ -28,6 +30,7 @@ use travel_generators::{Capabilities, Generator, GeneratorError, Generators};
 use travel_media::{Encode, MediaError, RgbReader, Watch};
 use travel_queue::limits::{MAX_NAME_CHARS, MAX_ROWS};
 use travel_queue::{ArtifactHash, NewRun, NewTask, RunFilter, RunState, SlotArtifact, Store, Submitted, TimestampMs};
+use travel_sandbox::limits::MAX_LEGS;
 use travel_sandbox::{CallContext, Plugin, Registry};
 
 /// What a user wishes.
@@ -123,6 +126,28 @@ pub struct Prepared {
     plan: Planned,
 }
 
+/// Reads every still, each file once, as many at a time as there are processors; their sizes, in the order given.
+fn look_at<'a>(images: &'a [PathBuf], on: &dyn Watch) -> Result<Vec<(PathBuf, Dims)>, EngineError> {
+    let mut seen = HashSet::new();
+    let files: Vec<&PathBuf> = images.iter().filter(|path| seen.insert(*path)).collect();
+    let (done, failed) = (AtomicU64::new(0), AtomicUsize::new(usize::MAX));
+    let look = |(at, &path): (usize, &&'a PathBuf)| {
+        // Behind one that cannot be read there is nothing worth to be found out.
+        if on.cancelled() || at > failed.load(Ordering::Relaxed) {
+            return Err(EngineError::Cancelled);
+        }
+        let still = travel_media::load_still(path).inspect_err(|_| {
+            failed.fetch_min(at, Ordering::Relaxed);
+        })?;
+        on.frame(done.fetch_add(1, Ordering::Relaxed) + 1, files.len() as u64);
+        Ok::<(&'a Path, Dims), EngineError>((path.as_path(), still.dims))
+    };
+    let looked: Vec<Result<(&Path, Dims), EngineError>> = files.par_iter().enumerate().map(look).collect();
+    // The first of several that cannot be read is named.
+    let dims: HashMap<&Path, Dims> = looked.into_iter().collect::<Result<_, _>>()?;
+    Ok(images.iter().filter_map(|path| Some((path.clone(), *dims.get(path.as_path())?))).collect())
+}
+
 /// Who answers the roles of a run.
 struct Plugins {
     orchestrate: Arc<Plugin>,
@@ -175,6 +200,10 @@ impl Prepared {
         for rungs in 1..=ladder.len() {
             generator.check_settings(&course::on_rungs(settings.clone(), ladder.iter().take(rungs)))?;
         }
+        let most = MAX_LEGS + u32::from(request.continue_from.is_none());
+        if request.images.len() > most as usize {
+            return Err(EngineError::TooManyImages { given: request.images.len(), most });
+        }
         match (request.images.len(), &request.continue_from) {
             (0, Some(_)) => return Err(EngineError::TooFewImages { given: 0, needed: "one or more beside the video" }),
             (0, None) => return Err(EngineError::TooFewImages { given: 0, needed: "two or more" }),
@@ -192,16 +221,7 @@ impl Prepared {
                 return Err(EngineError::NotAFile(path.clone()));
             }
         }
-        let mut stills = Vec::new();
-        let total = request.images.len() as u64;
-        for (i, path) in (1u64..).zip(&request.images) {
-            let still = travel_media::load_still(path)?;
-            stills.push((path.clone(), still.dims));
-            on.frame(i, total);
-            if on.cancelled() {
-                return Err(EngineError::Cancelled);
-            }
-        }
+        let stills = look_at(&request.images, on)?;
         let able = generator.describe()?;
         let (rate, mut notes) = choose_rate(&able, &request)?;
         let continued = match &request.continue_from {
@@ -325,8 +345,13 @@ impl Prepared {
         }
         let mut task = NewTask::new("orchestrator", ORCHESTRATOR, POOL_PLAN, json!({}));
         let mut refs = Vec::new();
+        let mut known: HashMap<&Path, Stored> = HashMap::new();
         for (i, (path, dims)) in stills.iter().enumerate() {
-            let stored = artifacts.import(path)?;
+            let stored = match known.get(path.as_path()) {
+                Some(stored) => *stored,
+                None => artifacts.import(path)?,
+            };
+            known.insert(path, stored);
             task = task.artifact(slot_artifact(&slot::still(i), stored, "image"));
             refs.push(StillRef { hash: stored.hash, dims: *dims, label: label(path), path: origin(path) });
         }
