@@ -206,6 +206,21 @@ fn fault_of(name: &str, recipe: &Recipe, devices: Option<&[DeviceConfig]>, names
     })
 }
 
+/// Pools of cards and how much memory a task of each may have, MiB, smallest first: of those that count it, or else of all.
+fn card_pools(devices: &[DeviceConfig]) -> Vec<(String, u64)> {
+    let counts = devices.iter().any(|device| device.pools.values().any(|need| *need > 0));
+    let mut pools: BTreeMap<&str, u64> = BTreeMap::new();
+    for device in devices {
+        for (pool, need) in device.pools.iter().filter(|(_, need)| !counts || **need > 0) {
+            let memory = if counts { *need } else { device.memory_mb };
+            pools.entry(pool).and_modify(|known| *known = memory.min(*known)).or_insert(memory);
+        }
+    }
+    let mut pools: Vec<(String, u64)> = pools.into_iter().map(|(pool, memory)| (pool.to_owned(), memory)).collect();
+    pools.sort_by_key(|(_, memory)| *memory);
+    pools
+}
+
 impl Config {
     /// Reads the file that `--config` names, or the usual one where there is one.
     pub fn load(global: &Global) -> Result<Self, Diagnostic> {
@@ -241,7 +256,9 @@ impl Config {
         }
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let names: Vec<String> = config.generators.keys().cloned().collect();
+        let card_pools = card_pools(config.devices.as_deref().unwrap_or_default());
         for (name, recipe) in &mut config.generators {
+            recipe.card_pools.clone_from(&card_pools);
             let fault = fault_of(name, recipe, config.devices.as_deref(), &names).or_else(|| recipe.prepare(&folder));
             if let Some(fault) = fault {
                 return Err(bad(format!("generators.{name}: {fault}")));

@@ -47,7 +47,7 @@ HELLO = {
             "flow_shift": {"type": "number", "description": "Where along the noise schedule most steps are spent."},
             "activated_loras": {"type": "array", "items": {"type": "string"}, "description": "LoRAs, by file name."},
             "loras_multipliers": {"type": "string", "description": "A factor for each, as \"0.7 1\", or by phase \"1;0 0;1\"."},
-            "video_prompt_type": {"type": "string", "description": "How guide and mask are read; VA unless set."},
+            "video_prompt_type": {"type": "string", "description": "How guide and mask are read; " + OPTIONS["reads"] + " unless set."},
         },
     },
 }
@@ -78,7 +78,7 @@ def settings_of(job, defaults):
         if not os.path.isfile(picture):
             raise Refused("invalid", f"the reference {picture} is not there")
     num, den = job["rate"]
-    reads = job["settings"].get("video_prompt_type", "VA")
+    reads = job["settings"].get("video_prompt_type", OPTIONS["reads"])
     references = {}
     if job["references"]:
         # An empty list is not the same as none to it.

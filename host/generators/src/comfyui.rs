@@ -22,7 +22,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
-use template::Template;
+use template::{REFERENCES, Template};
 use travel::{Grid, Rate};
 use uuid::Uuid;
 
@@ -350,6 +350,18 @@ impl ComfyuiServers {
                 values.insert(slot.to_owned(), json!(sent.map_err(|fault| self.failed(&fault, &path))?));
             }
         }
+        let slots: Vec<&str> = REFERENCES.into_iter().filter(|slot| self.template.has(slot)).collect();
+        if job.references.len() > slots.len() {
+            let (given, read) = (job.references.len(), slots.len());
+            return Err(self.refused(format!(
+                "the segment has {given} references, and the workflow takes {read}; give one more node the title \
+                 `travel: reference_2=INPUT`, or leave out --initial-image-strength or --final-image-strength"
+            )));
+        }
+        for (slot, path) in slots.into_iter().zip(&job.references) {
+            let sent = server.upload(path, &format!("{name}-{slot}.png"));
+            values.insert(slot.to_owned(), json!(sent.map_err(|fault| self.failed(&fault, path))?));
+        }
         Ok(values)
     }
 
@@ -606,7 +618,8 @@ impl Generator for ComfyuiServers {
             models: Vec::new(),
             wants_guide: self.template.has("guide"),
             reads_prompts: self.template.has("prompt"),
-            reads_references: false,
+            memory_mb: None,
+            reads_references: REFERENCES.into_iter().any(|slot| self.template.has(slot)),
             settings_schema: self.template.settings_schema(),
             pool: self.pool.clone(),
             notice: None,

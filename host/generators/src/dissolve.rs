@@ -43,6 +43,7 @@ impl Generator for Dissolve {
             grid: Grid::ANY,
             wants_guide: true,
             reads_prompts: false,
+            memory_mb: None,
             reads_references: false,
             settings_schema: schema(json!({ "easing": easing_schema("Linear unless set.") })),
             pool: CPU.to_owned(),

@@ -59,6 +59,8 @@ pub struct Capabilities {
     pub rates: Option<Vec<Rate>>,
     /// Models that it has; none where there is no choice.
     pub models: Vec<String>,
+    /// How much of a card's memory a job wants, MiB, where it says so.
+    pub memory_mb: Option<u64>,
     /// Whether it reads the guide's pixels; a generator that does not may be given first and last frames only.
     pub wants_guide: bool,
     /// Whether [`Job::prompt`] and [`Job::negative_prompt`] change what it renders; if not, the user is told.

@@ -32,6 +32,7 @@ impl Generator for Lanczos {
             grid: Grid::ANY,
             wants_guide: false,
             reads_prompts: false,
+            memory_mb: None,
             reads_references: false,
             settings_schema: schema(json!({})),
             pool: CPU.to_owned(),

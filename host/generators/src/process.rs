@@ -261,7 +261,10 @@ impl Process {
 
 impl Generator for Process {
     fn describe(&self) -> Result<Capabilities, GeneratorError> {
-        Ok(self.hello()?.capabilities(&self.name, self.recipe.pool_of(&self.name)))
+        let hello = self.hello()?;
+        let pool = self.recipe.pool_with(&self.name, hello.memory_mb);
+        let pool = pool.map_err(|reason| GeneratorError::BadRecipe { generator: self.name.clone(), reason })?;
+        Ok(hello.capabilities(&self.name, pool))
     }
 
     fn affinity(&self, model: Option<&str>) -> String {

@@ -97,6 +97,7 @@ impl Generator for Rife {
             grid: Grid::ANY,
             wants_guide: true,
             reads_prompts: false,
+            memory_mb: None,
             reads_references: false,
             settings_schema: schema(json!({ "quality": quality_schema(), "easing": easing_schema(unset) })),
             pool: CPU.to_owned(),

@@ -8,7 +8,7 @@ mod stand_ins;
 use clips::{Steps, job, middle_error, read_clip, texture};
 use serde_json::{Value, json};
 use stand_ins::{ComfyuiServer, comfyui, python, root};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -88,6 +88,26 @@ fn first_and_last_frames_are_rendered_without_a_guide() {
     generator.generate(&job, &Steps).unwrap();
     let clip = read_clip(&job.out);
     assert!(middle_error(&clip[0], &texture(DIMS, 0.0)) < 60.0 && middle_error(&clip[16], &texture(DIMS, 3.0)) < 60.0);
+}
+
+#[test]
+fn a_reference_goes_to_the_node_that_takes_it_and_is_cut_off_again() {
+    let server = ComfyuiServer::of("new", "none");
+    let folder = tempdir().unwrap();
+    let generator = comfyui(&[&server], &json!({}));
+    assert!(generator.describe().unwrap().reads_references);
+    let reference = folder.path().join("reference.png");
+    travel_media::save_png(&texture(DIMS, 40.0), &reference).unwrap();
+    let render = |references: Vec<PathBuf>| {
+        let job = Job { references, ..a_job(&folder) };
+        generator.generate(&job, &Steps).map(|_| read_clip(&job.out))
+    };
+    let (without, with) = (render(Vec::new()).unwrap(), render(vec![reference.clone()]).unwrap());
+    assert_eq!((without.len(), with.len()), (17, 17));
+    assert!(middle_error(&with[0], &without[0]) < 1.0, "the anchors stay");
+    assert!(middle_error(&with[8], &without[8]) > 10.0, "what is between them goes by it");
+    let refused = render(vec![reference.clone(), reference]).unwrap_err().to_string();
+    assert!(refused.contains("has 2 references, and the workflow takes 1"), "{refused}");
 }
 
 #[test]
@@ -255,12 +275,14 @@ fn the_server_of_these_tests_serves_two_clients_that_others_wrote() {
         let server = ComfyuiServer::of(era, "none");
         let folder = tempdir().unwrap();
         let job = a_job(&folder);
+        let reference = folder.path().join("reference.png");
+        travel_media::save_png(&texture(DIMS, 40.0), &reference).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/comfyui/clients.py");
         let run = Command::new(python())
             .arg(script)
             .arg(server.port.to_string())
             .arg(root().join("examples/generators/comfyui/wan-vace.json"))
-            .args([&job.guide, &job.mask])
+            .args([&job.guide, &job.mask, &reference])
             .output()
             .unwrap();
         assert!(run.status.success(), "{era}: {}", String::from_utf8_lossy(&run.stderr));

@@ -227,6 +227,24 @@ fn without_its_python_api_the_command_line_is_used() {
 }
 
 #[test]
+fn a_mask_has_the_letter_that_this_version_looks_for() {
+    let folder = tempdir().unwrap();
+    let reads = |text: &str| {
+        std::fs::write(folder.path().join("wgp.py"), text).unwrap();
+        let mut recipe = Recipe::of(Vec::new());
+        recipe.model = Some("vace_14B".to_owned());
+        recipe.wan2gp = Some(Wan2gp { root: ".".into(), mode: None, python: None, args: Vec::new(), config: None });
+        assert_eq!(recipe.prepare(folder.path()), None);
+        let options: serde_json::Value = serde_json::from_str(&recipe.command[3]).unwrap();
+        options["reads"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(reads("if \"M\" in video_prompt_type:\n    if video_mask == None:\n"), "VM");
+    assert_eq!(reads("if \"A\" in video_prompt_type and not \"U\" in video_prompt_type:\n    pass\n"), "VA");
+    assert_eq!(reads("any((\"A\" in video_prompt_type, \"M\" in video_prompt_type))\n"), "VA");
+    assert_eq!(reads(""), "VA", "as it is now");
+}
+
+#[test]
 fn a_folder_that_is_not_wan2gps_is_refused() {
     let mut recipe = Recipe::of(Vec::new());
     recipe.wan2gp = Some(Wan2gp { root: "tests".into(), mode: None, python: None, args: Vec::new(), config: None });

@@ -29,6 +29,7 @@ Nothing is installed from here; beforehand:
 Who calls, and how FULL is come by:
 
     travel-host    threads, one store, which commits together what waits together; its own setting
+    store-each     threads with a store of travel-host's each: the same work and tables, one transaction an operation
     one-by-one     threads with a connection each, one table, nothing else; pragma, read back by the program, which else stops
     huey           threads, one storage, as in its consumer; its option fsync=True. Its claim deletes the job, so a job that
                    is at work when the process dies is lost; its finish stores the result
@@ -301,6 +302,7 @@ def queues(args):
     ours = "SELECT count(*) FROM task WHERE state = 'succeeded'", "SELECT count(*) FROM task WHERE state <> 'succeeded'"
     plain = "SELECT count(*) FROM job WHERE state = 'done'", "SELECT count(*) FROM job WHERE state <> 'done'"
     found = {"travel-host": Queue([args.program, "store", "{db}", *load], *ours),
+             "store-each": Queue([args.program, "store-each", "{db}", *load], *ours),
              "one-by-one": Queue([args.program, "one-by-one", "{db}", *load], *plain),
              "huey": python("huey", HUEY, "SELECT count(*) FROM kv", "SELECT count(*) FROM task", load),
              "litequeue": python("litequeue", LITEQUEUE, "SELECT count(*) FROM Queue WHERE status = 2",

@@ -105,7 +105,7 @@ fn segments(able: &Capabilities) -> String {
 fn summary(able: &Capabilities) -> Value {
     json!({
         "name": able.name, "version": able.version, "pool": able.pool, "renders": able.renders, "upscales": able.upscales, "grid": able.grid, "rates": able.rates,
-        "models": able.models, "reads_guide": able.wants_guide, "reads_prompts": able.reads_prompts,
+        "models": able.models, "memory_mb": able.memory_mb, "reads_guide": able.wants_guide, "reads_prompts": able.reads_prompts,
         "reads_references": able.reads_references,
         "settings_schema": able.settings_schema, "notice": able.notice,
     })
@@ -125,6 +125,9 @@ fn show(global: &Global, generators: &Generators, name: &str) -> Result<u8, Diag
         if able.reads_references { "read as references" } else { "only the guide's" }
     ));
     text.push_str(&format!("pool:     {}\n", able.pool));
+    if let Some(memory) = able.memory_mb {
+        text.push_str(&format!("memory:   {memory} MiB of a card for each job\n"));
+    }
     if !able.models.is_empty() {
         text.push_str(&format!("models:   {}\n", able.models.join(", ")));
     }

@@ -8,11 +8,13 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// What the host fills in.
-pub(super) const KNOWN: [&str; 12] = [
+pub(super) const KNOWN: [&str; 14] = [
     "guide",
     "mask",
     "first_frame",
     "last_frame",
+    "reference_1",
+    "reference_2",
     "prompt",
     "negative_prompt",
     "seed",
@@ -22,6 +24,9 @@ pub(super) const KNOWN: [&str; 12] = [
     "rate",
     "name",
 ];
+
+/// Slots for pictures to go by. Few jobs have any, so that nodes with one that nothing is given for are left out.
+pub(super) const REFERENCES: [&str; 2] = ["reference_1", "reference_2"];
 
 /// An input that is filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,9 +149,18 @@ impl Template {
         crate::settings::schema(Value::Object(properties))
     }
 
-    /// The workflow with these values in its slots; a slot without a value keeps what the workflow has.
+    /// The workflow with these values in its slots; a slot without a value keeps what the workflow has. A node whose reference
+    /// is missing is left out, and every input that comes from it.
     pub(super) fn filled(&self, values: &Map<String, Value>) -> Value {
         let mut nodes = self.nodes.clone();
+        let empty = |slot: &&Slot| REFERENCES.contains(&slot.name.as_str()) && !values.contains_key(&slot.name);
+        for slot in self.slots.iter().filter(empty) {
+            nodes.remove(&slot.node);
+            let from = |value: &Value| value.get(0).and_then(Value::as_str) == Some(&slot.node);
+            for inputs in nodes.values_mut().filter_map(|node| node.get_mut("inputs")?.as_object_mut()) {
+                inputs.retain(|_, value| !from(value));
+            }
+        }
         for slot in &self.slots {
             let (Some(value), Some(default)) = (values.get(&slot.name), self.at(slot)) else { continue };
             // A whole number is not the same as one with a point to every node.
@@ -195,6 +209,24 @@ mod tests {
         assert_eq!(filled.pointer("/1/inputs/file"), Some(&json!("g.mkv")));
         assert_eq!(filled.pointer("/2/inputs"), Some(&json!({ "steps": 4, "cfg": 6.0, "fps": 24 })));
         assert!(template.is_output("3") && template.label("1") == "LoadVideo");
+    }
+
+    #[test]
+    fn a_reference_that_is_missing_takes_its_node_along() {
+        let text = json!({
+            "1": { "class_type": "LoadVideo", "inputs": { "file": "x.mp4" }, "_meta": { "title": "travel: guide=file" } },
+            "2": { "class_type": "LoadImage", "inputs": { "image": "r.png" }, "_meta": { "title": "travel: reference_1=image" } },
+            "3": { "class_type": "SaveVideo", "inputs": { "filename_prefix": "v", "video": ["1", 0], "reference_image": ["2", 0] },
+                   "_meta": { "title": "travel: output, name=filename_prefix" } },
+        });
+        let template = Template::parse(&text.to_string()).unwrap();
+        let values = |value: Value| template.filled(value.as_object().unwrap());
+        let without = values(json!({ "guide": "g.mkv", "name": "n" }));
+        assert_eq!(without.get("2"), None);
+        assert_eq!(without.pointer("/3/inputs"), Some(&json!({ "filename_prefix": "n", "video": ["1", 0] })));
+        let with = values(json!({ "guide": "g.mkv", "name": "n", "reference_1": "a.png" }));
+        assert_eq!(with.pointer("/2/inputs/image"), Some(&json!("a.png")));
+        assert_eq!(with.pointer("/3/inputs/reference_image"), Some(&json!(["2", 0])));
     }
 
     #[test]

@@ -142,6 +142,9 @@ pub(crate) struct Hello {
     /// Models that `load` accepts, the default first.
     #[serde(default)]
     pub(crate) models: Vec<String>,
+    /// How much of a card's memory a job wants, MiB; nothing is said when missing.
+    #[serde(default)]
+    pub(crate) memory_mb: Option<u64>,
     /// JSON Schema of `settings`; without one it takes none.
     #[serde(default)]
     pub(crate) settings_schema: Option<Value>,
@@ -255,6 +258,9 @@ impl Hello {
         {
             return Some(format!("its upscales is {most}; the most times that it makes a film larger is above 1"));
         }
+        if self.memory_mb == Some(0) {
+            return Some("its memory_mb is 0; leave it out where nobody counts".to_owned());
+        }
         if !self.renders() && self.upscales.is_none() {
             return Some("it reads neither `guide` nor `first_frame`, and so could not know where to begin".to_owned());
         }
@@ -319,6 +325,7 @@ impl Hello {
             grid: self.grid(),
             rates: self.rates.as_ref().map(rates),
             models: self.models.clone(),
+            memory_mb: self.memory_mb,
             wants_guide: self.reads(Input::Guide),
             reads_prompts: self.reads(Input::Prompt),
             reads_references: self.reads(Input::References),

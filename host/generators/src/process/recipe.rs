@@ -93,6 +93,9 @@ pub struct Recipe {
     /// When it is left alone for a while.
     #[serde(default)]
     pub circuit: Circuit,
+    /// Pools of this machine's cards whose tasks have memory counted, and how much each may have, MiB; the smallest first.
+    #[serde(skip)]
+    pub card_pools: Vec<(String, u64)>,
 }
 
 /// Limits that the kernel enforces on the program and whatever it starts; none unless set.
@@ -132,6 +135,7 @@ impl Recipe {
             out_of_memory: Vec::new(),
             fallback: Vec::new(),
             circuit: Circuit::default(),
+            card_pools: Vec::new(),
         }
     }
 
@@ -187,6 +191,19 @@ impl Recipe {
     #[must_use]
     pub fn pool_of<'a>(&'a self, name: &'a str) -> &'a str {
         self.pool.as_deref().unwrap_or(if self.own_slots().is_some() { name } else { GPU })
+    }
+
+    /// The pool of a program that wants so much of a card's memory, MiB; what is wrong, in a sentence.
+    pub(super) fn pool_with<'a>(&'a self, name: &'a str, memory_mb: Option<u64>) -> Result<&'a str, String> {
+        let (Some(wanted), None, Some((largest, most))) = (memory_mb, &self.pool, self.card_pools.last()) else {
+            return Ok(self.pool_of(name));
+        };
+        let fits = self.card_pools.iter().find(|(_, memory)| *memory >= wanted);
+        fits.map(|(pool, _)| pool.as_str()).ok_or_else(|| {
+            format!(
+                "it wants {wanted} MiB of a card's memory; the largest pool of the devices, {largest}, gives {most}"
+            )
+        })
     }
 
     /// How many jobs at a time its servers do; nothing for a program, which runs on this machine.

@@ -43,6 +43,14 @@ pub struct Wan2gp {
     pub config: Option<PathBuf>,
 }
 
+/// Which letters of `video_prompt_type` have a guide and its mask read: the mask was `M` at first, and became `A` in the summer
+/// of 2025, when `M` became a way to prepare the guide. Which of them this version looks for, its own text says.
+fn reads_of(root: &Path) -> &'static str {
+    let program = std::fs::read_to_string(root.join("wgp.py")).unwrap_or_default();
+    let looks_for = |letter: &str| program.contains(&format!("\"{letter}\" in video_prompt_type"));
+    if looks_for("M") && !looks_for("A") { "VM" } else { "VA" }
+}
+
 impl Wan2gp {
     /// Fills in the command and the folder of a recipe; what is wrong, in a sentence. Paths are relative to `folder`.
     pub(super) fn prepare(&self, recipe: &mut Recipe, folder: &Path) -> Option<String> {
@@ -74,7 +82,9 @@ impl Wan2gp {
             None => usual(),
         };
         let config = self.config.as_ref().map(|config| folder.join(config));
-        let options = json!({ "mode": mode, "model": model, "args": self.args, "config": config });
+        let options = json!({
+            "mode": mode, "model": model, "args": self.args, "config": config, "reads": reads_of(&root),
+        });
         let words = [python.to_string_lossy().into_owned(), "-c".to_owned(), BRIDGE.to_owned(), options.to_string()];
         recipe.command = words.into();
         recipe.working_dir = Some(self.root.clone());

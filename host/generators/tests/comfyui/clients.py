@@ -1,6 +1,6 @@
 """Two clients for ComfyUI that others wrote drive the server of these tests, unchanged.
 
-    clients.py PORT WORKFLOW GUIDE MASK
+    clients.py PORT WORKFLOW GUIDE MASK REFERENCE
 
 Prints a JSON object: what each client got.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from comfy_api_simplified import ComfyApiWrapper, ComfyWorkflowWrapper
 from comfykit.comfyui.websocket_executor import WebSocketExecutor
 
-port, workflow, guide, mask = sys.argv[1:]
+port, workflow, guide, mask, reference = sys.argv[1:]
 url = f"http://127.0.0.1:{port}"
 
 
@@ -21,9 +21,11 @@ def simplified():
     api = ComfyApiWrapper(url)
     assert "KSampler" in api.get_object_info() and api.get_system_stats()["devices"]
     flow = ComfyWorkflowWrapper(workflow)
-    sent = [api.upload_image(path, subfolder="simplified") for path in (guide, mask)]
-    for title, file in zip(("travel: guide=file", "travel: mask=file"), sent):
-        flow.set_node_param(title, "file", f"{file['subfolder']}/{file['name']}")
+    slots = (("travel: guide=file", "file", guide), ("travel: mask=file", "file", mask),
+             ("travel: reference_1=image", "image", reference))
+    for title, slot, path in slots:
+        file = api.upload_image(path, subfolder="simplified")
+        flow.set_node_param(title, slot, f"{file['subfolder']}/{file['name']}")
     flow.set_node_param("travel: width=width, height=height, frames=length, strength=strength", "length", 17)
     flow.set_node_param("travel: output, name=filename_prefix", "filename_prefix", "simplified")
     # It takes every binary message for a picture, previews too.
@@ -38,8 +40,8 @@ def simplified():
 async def kit():
     executor = WebSocketExecutor(url)
     flow = json.loads(Path(workflow).read_text())
-    for node, file in (("7", guide), ("8", mask)):
-        flow[node]["inputs"]["file"] = await executor._upload_media(file)
+    for node, slot, file in (("7", "file", guide), ("8", "file", mask), ("13", "image", reference)):
+        flow[node]["inputs"][slot] = await executor._upload_media(file)
     flow["12"]["inputs"]["length"] = 17
     flow["24"]["inputs"]["filename_prefix"] = "kit"
     flow["24"]["_meta"]["title"] = "$output.video"

@@ -108,7 +108,13 @@ class Node:
         if (length - 1) % 4:
             raise ValueError(f"length {length} is not 4n+1")
         keep = [not white for white in control_masks][:length]
-        return [positive, negative, {"frames": control_video[:length], "keep": keep, "size": (width, height)}, 0]
+        latent = {"frames": control_video[:length], "keep": keep, "size": (width, height), "reference": None}
+        if reference_image:
+            # In front of all others, for the model to look at; whoever decodes has to cut it off again.
+            latent["reference"] = cv2.resize(reference_image[0], (width, height))
+            latent["frames"] = [latent["reference"]] * 4 + latent["frames"]
+            latent["keep"] = [True] * 4 + keep
+        return [positive, negative, latent, 1 if reference_image else 0]
 
     def WanFirstLastFrameToVideo(self, positive, negative, vae, width, height, length, batch_size, start_image=None,
                                  end_image=None, **vision):
@@ -117,7 +123,8 @@ class Node:
         return [positive, negative, {"frames": frames, "keep": keep, "size": (width, height)}]
 
     def TrimVideoLatent(self, samples, trim_amount):
-        return [samples]
+        cut = {key: samples[key][4 * trim_amount:] for key in ("frames", "keep")}
+        return [{**samples, **cut}]
 
     def VAEDecode(self, samples, vae):
         frames, keep = samples["frames"], samples["keep"]
@@ -127,7 +134,10 @@ class Node:
             before = max((k for k in kept if k <= i), default=kept[0])
             after = min((k for k in kept if k >= i), default=kept[-1])
             share = 0.0 if before == after else (i - before) / (after - before)
-            made.append(cv2.resize(cv2.addWeighted(frames[before], 1 - share, frames[after], share, 0), samples["size"]))
+            picture = cv2.resize(cv2.addWeighted(frames[before], 1 - share, frames[after], share, 0), samples["size"])
+            if samples.get("reference") is not None and not keep[i]:
+                picture = cv2.addWeighted(picture, 0.7, samples["reference"], 0.3, 0)
+            made.append(picture)
         return [made]
 
     def CreateVideo(self, images, fps, audio=None):
