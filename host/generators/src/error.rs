@@ -96,7 +96,7 @@ pub enum GeneratorError {
         stderr: String,
     },
     /// Its program broke the protocol.
-    #[error("generator `{generator}` broke the protocol: {reason}{}", quoted(said))]
+    #[error("generator `{generator}` broke the protocol: {reason}{}{}", quoted(said), crate::error::said(stderr))]
     Protocol {
         /// Which generator.
         generator: String,
@@ -104,6 +104,8 @@ pub enum GeneratorError {
         said: String,
         /// What is wrong with it.
         reason: String,
+        /// What it last said on standard error.
+        stderr: String,
     },
     /// It says that the job cannot be rendered so.
     #[error("generator `{generator}` refuses: {message}")]
@@ -300,7 +302,7 @@ impl GeneratorError {
 }
 
 /// The end of standard error, for the end of a sentence.
-fn said(stderr: &str) -> String {
+pub(crate) fn said(stderr: &str) -> String {
     if stderr.is_empty() { String::new() } else { format!("; it last said: {stderr}") }
 }
 

@@ -416,7 +416,8 @@ impl RenderFarm {
     }
 
     fn protocol(&self, said: &str, reason: &str) -> GeneratorError {
-        GeneratorError::Protocol { generator: self.name.clone(), said: said.to_owned(), reason: reason.to_owned() }
+        let (generator, said, reason) = (self.name.clone(), said.to_owned(), reason.to_owned());
+        GeneratorError::Protocol { generator, said, reason, stderr: String::new() }
     }
 }
 

@@ -79,7 +79,7 @@ impl Process {
             return Ok(hello.clone());
         }
         // No device: whoever plans a run needs none, and a program loads nothing before it is told to.
-        let child = Child::start(&self.name, &self.recipe, None, &Patient)?;
+        let child = Child::start(&self.name, &self.recipe, None, None, &Patient)?;
         let hello = child.hello().cloned().ok_or_else(|| self.protocol("", "it said no hello"))?;
         hello.check_model(&self.name, self.recipe.model.as_deref())?;
         Ok(described.insert(hello).clone())
@@ -89,13 +89,13 @@ impl Process {
     fn make(&self, job: Work<'_>, on: &dyn Progress) -> Result<(), GeneratorError> {
         job.check_for(&self.hello()?, &self.name)?;
         let device = job.device();
-        let started = self.ready(device, on).inspect_err(|error| {
+        let log = job.work_dir().join(LOG);
+        let started = self.ready(device, &log, on).inspect_err(|error| {
             if !matches!(error, GeneratorError::Cancelled { .. }) {
                 self.warm.has_died(&self.name, device);
             }
         });
         let child = started?;
-        child.log_to(&job.work_dir().join(LOG));
         on.on_cancel(child.waker());
         let (kept, result) = self.converse(child, job, on);
         match kept {
@@ -114,15 +114,16 @@ impl Process {
         crate::settings::over(&self.name, &self.recipe.settings, settings).map(Value::Object)
     }
 
-    /// A program that is ready for a job.
-    fn ready(&self, device: Option<&Device>, on: &dyn Progress) -> Result<Child, GeneratorError> {
+    /// A program that is ready for a job, and writes to the job's log.
+    fn ready(&self, device: Option<&Device>, log: &Path, on: &dyn Progress) -> Result<Child, GeneratorError> {
         if let Some(child) = self.warm.take(&self.name, device, on) {
+            child.log_to(log);
             return Ok(child);
         }
         on.stage("start");
         self.warm.await_start(&self.name, device, on)?;
         on.loads(true);
-        let started = Child::start(&self.name, &self.recipe, device, on);
+        let started = Child::start(&self.name, &self.recipe, device, Some(log), on);
         on.loads(false);
         started
     }
@@ -255,7 +256,8 @@ impl Process {
     }
 
     fn protocol(&self, said: &str, reason: &str) -> GeneratorError {
-        GeneratorError::Protocol { generator: self.name.clone(), said: said.to_owned(), reason: reason.to_owned() }
+        let (generator, said, reason) = (self.name.clone(), said.to_owned(), reason.to_owned());
+        GeneratorError::Protocol { generator, said, reason, stderr: String::new() }
     }
 }
 

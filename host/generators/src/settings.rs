@@ -135,6 +135,7 @@ pub(crate) fn check_by(generator: &str, schema: &Value, settings: &Value) -> Res
             generator: generator.to_owned(),
             said: "hello".to_owned(),
             reason: format!("its settings_schema is not a JSON Schema: {e}"),
+            stderr: String::new(),
         })?;
     match validator.iter_errors(settings).next() {
         None => Ok(()),

@@ -6,7 +6,7 @@
 mod clips;
 mod stand_ins;
 
-use clips::{RATE, Steps, job, middle_error, read_clip, texture};
+use clips::{RATE, Steps, job, middle_error, read_clip, texture, texture_at, write_clip};
 use serde_json::{Value, json};
 use stand_ins::{ComfyuiServer, FarmServer, comfyui, python, root, wan2gp};
 use std::any::Any;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tempfile::tempdir;
 use travel::Dims;
 use travel_generators::process::{Process, Recipe, Wan2gpMode, Warm};
-use travel_generators::{Generator, GeneratorError, Generators, Job, Progress};
+use travel_generators::{Generator, GeneratorError, Generators, Job, Progress, Upscale};
 
 const DIMS: Dims = Dims { width: 64, height: 48 };
 
@@ -86,6 +86,67 @@ fn a_farm_keeps_it() {
     let generator = Arc::new(server.generator());
     let lives = Box::new((server, folder));
     keeps_the_contract(&Subject { generator, refuses: (json!({"preset": 3}), "/preset"), _lives: lives });
+}
+
+#[test]
+fn upscalers_keep_theirs() {
+    let folder = tempdir().unwrap();
+    let mut recipe = Recipe::of(flow().to_vec());
+    assert_eq!(recipe.prepare(folder.path()), None);
+    let flow = Process::new("flow", recipe, Warm::default());
+    for generator in [Generators::embedded().by_name("lanczos").unwrap(), Arc::new(flow)] {
+        makes_films_larger(generator.as_ref());
+    }
+}
+
+fn makes_films_larger(generator: &dyn Generator) {
+    let able = generator.describe().unwrap();
+    let who = &able.name;
+    assert_eq!(able, generator.describe().unwrap(), "{who} says the same of itself at every call");
+    assert!(able.upscales.is_some_and(|most| most >= 2.0) && !able.pool.is_empty(), "{who}");
+    let error = generator.check_settings(&json!({"no such": 3})).unwrap_err();
+    assert!(matches!(error, GeneratorError::BadSettings { .. }), "{who}: {error}");
+
+    let folder = tempdir().unwrap();
+    let film: Vec<_> = (0..17).map(|n| texture(DIMS, f64::from(n))).collect();
+    write_clip(&folder.path().join("film.mkv"), &film);
+    let dims = Dims { width: 2 * DIMS.width, height: 2 * DIMS.height };
+    let job = Upscale {
+        video: folder.path().join("film.mkv"),
+        frames: 17,
+        dims,
+        rate: RATE,
+        encode: travel_media::Encode::default(),
+        prompt: String::new(),
+        seed: 7,
+        settings: Value::Null,
+        out: folder.path().join("larger.mkv"),
+        work_dir: folder.path().to_owned(),
+        device: None,
+    };
+    let upscale = || {
+        let made = generator.upscale(&job, &Steps).unwrap_or_else(|e| panic!("{who}: {e}"));
+        assert_eq!(made.clip, job.out, "{who}");
+        let frames = read_clip(&job.out);
+        assert_eq!((frames.len(), frames[0].dims), (17, dims), "{who}");
+        std::fs::remove_file(&job.out).unwrap();
+        frames
+    };
+    let first = upscale();
+    for (frame, shift) in [(0, 0.0), (16, 16.0)] {
+        // Twice as large: each pixel shows what lay at half its place.
+        let expected = texture_at(dims, |x, y| (x / 2.0 - 0.25 - shift, y / 2.0 - 0.25));
+        let off = middle_error(&first[frame], &expected);
+        assert!(off < 60.0, "{who}: frame {frame} is off by {off}");
+    }
+    assert!(first == upscale(), "{who}: the same job gives the same frames");
+
+    let gone = Upscale { video: folder.path().join("gone.mkv"), ..job.clone() };
+    let error = generator.upscale(&gone, &Steps).unwrap_err();
+    assert!(!error.is_retryable() && error.to_string().contains("gone.mkv"), "{who}: {error}");
+    let error = generator.upscale(&job, &Unwanted::default()).unwrap_err();
+    assert!(matches!(error, GeneratorError::Cancelled { .. }) && !job.out.exists(), "{who}: {error}");
+    assert!(first == upscale(), "{who}: a cancelled job spoils no other");
 }
 
 fn keeps_the_contract(subject: &Subject) {

@@ -98,14 +98,17 @@ for line in sys.stdin:
             for i, picture in enumerate(request["references"]):
                 shutil.copy(picture, f"reference-{request['seed']}-{i}.png")
         say(type="progress", phase="work", step=1, of=2)
-        if FAULT == "takes-its-time":
-            if select.select([0], [], [], 1.5)[0]:
+        if FAULT in ("takes-its-time", "dies-cancel"):
+            if select.select([0], [], [], 1.5 if FAULT == "takes-its-time" else 600)[0]:
                 if not sys.stdin.readline():
                     break
+                at("cancel")
                 say(type="error", id=job, **{"class": "cancelled"}, message="as asked")
                 continue
         if FAULT == "dies-leaving-children":
             os._exit(7)
+        if FAULT in ("prints", "invalid", "out-of-memory", "transient", "fatal"):
+            print("the floor is wet", file=sys.stderr, flush=True)
         if FAULT == "prints":
             print("Loading checkpoint shards: 100%", flush=True)
         if FAULT == "says-half-a-line":

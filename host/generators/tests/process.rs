@@ -91,6 +91,8 @@ fn each_wrong_word_is_explained() {
         let error = refused(fault);
         assert_eq!(error.code(), code, "{fault}: {error}");
         assert!(error.to_string().contains(says), "{fault}: {error}");
+        let has_last_words = ["prints", "out-of-memory", "transient", "fatal"].contains(&fault);
+        assert_eq!(error.to_string().contains("it last said: the floor is wet"), has_last_words, "{fault}: {error}");
         let passes = ["generator_died", "generator_out_of_memory", "generator_transient"].contains(&code);
         assert_eq!(error.is_retryable(), passes, "{fault}");
     }
@@ -120,6 +122,45 @@ fn a_death_is_told_with_its_state_and_last_words() {
         for part in [&format!("asked to {during}"), "exit status: 7", &format!("the roof fell in at {state}")] {
             assert!(text.contains(part), "{text}");
         }
+    }
+}
+
+#[test]
+fn a_start_that_fails_leaves_its_words_in_the_log() {
+    let folder = tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faulty.py");
+    // It describes itself, and cannot be started afterwards.
+    let mut broken = recipe(folder.path(), "nothing");
+    let command = format!("test -e broken && echo no driver >&2 && exit 3; exec python3 {script} nothing");
+    broken.command = ["sh", "-c", &command].map(str::to_owned).to_vec();
+    let generator = Process::new("faulty", broken, Warm::default());
+    generator.describe().unwrap();
+    std::fs::write(folder.path().join("broken"), "").unwrap();
+    let error = generator.generate(&a_job(&folder), &Watcher::of_steps()).unwrap_err();
+    assert_eq!(error.code(), "generator_died", "{error}");
+    assert_eq!(std::fs::read_to_string(folder.path().join(LOG)).unwrap(), "no driver\n");
+}
+
+#[test]
+fn a_death_between_jobs_is_survived() {
+    // While it is asked to stop: the job is cancelled all the same, and soon.
+    let folder = tempdir().unwrap();
+    let mut patient = recipe(folder.path(), "dies-cancel");
+    patient.grace = Duration::from_secs(600);
+    let generator = Process::new("faulty", patient, Warm::default());
+    let error = generator.generate(&a_job(&folder), &Cancelled::default()).unwrap_err();
+    assert!(matches!(error, GeneratorError::Cancelled { .. }), "{error}");
+    assert!(living(folder.path()).is_empty());
+    // While it is asked for its device, which another one wants: that one gets it.
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    let device = Some(Device { name: "gpu0".into(), index: "0".into() });
+    let warm = Warm::default();
+    let first = Process::new("first", recipe(one.path(), "dies-unload"), warm.clone());
+    let second = Process::new("second", recipe(two.path(), "nothing"), warm.clone());
+    for _ in 0..2 {
+        first.generate(&Job { device: device.clone(), ..a_job(&one) }, &Watcher::of_steps()).unwrap();
+        second.generate(&Job { device: device.clone(), ..a_job(&two) }, &Watcher::of_steps()).unwrap();
+        assert!(living(one.path()).is_empty());
     }
 }
 

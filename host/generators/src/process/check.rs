@@ -116,7 +116,7 @@ pub fn check(
     }
     drop(generator);
 
-    let mut child = match Child::start("the generator", recipe, device, &Patient) {
+    let mut child = match Child::start("the generator", recipe, device, None, &Patient) {
         Ok(child) => child,
         Err(e) => {
             tell("it starts again", Verdict::Broken(with_cause(&e)));

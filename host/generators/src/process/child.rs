@@ -82,15 +82,26 @@ struct Log {
     file: Option<(File, u64)>,
 }
 
+impl Log {
+    /// With nothing in it yet, and a file for what comes.
+    fn to(path: &Path) -> Self {
+        let file = File::create(path).inspect_err(|error| {
+            tracing::warn!(log = %path.display(), %error, "standard error of a generator is not kept");
+        });
+        Self { tail: Vec::new(), file: file.ok().map(|file| (file, LOG_BYTES)) }
+    }
+}
+
 impl Child {
-    /// Starts the program and hears its hello.
+    /// Starts the program and hears its hello. Standard error goes to the file `log`, if one is named, from the first word on.
     pub(crate) fn start(
         name: &str,
         recipe: &Recipe,
         device: Option<&Device>,
+        log: Option<&Path>,
         on: &dyn Progress,
     ) -> Result<Self, GeneratorError> {
-        let mut child = Self::spawn(name, recipe, device)?;
+        let mut child = Self::spawn(name, recipe, device, log.map(Log::to).unwrap_or_default())?;
         child.ask(&Request::Hello { protocol: PROTOCOL })?;
         match child.reply(recipe.start, on) {
             Ok(Reply::Hello(hello)) => match hello.fault(PROTOCOL) {
@@ -106,7 +117,7 @@ impl Child {
         Ok(child)
     }
 
-    fn spawn(name: &str, recipe: &Recipe, device: Option<&Device>) -> Result<Self, GeneratorError> {
+    fn spawn(name: &str, recipe: &Recipe, device: Option<&Device>, log: Log) -> Result<Self, GeneratorError> {
         let cannot =
             |source| GeneratorError::NotStarted { generator: name.to_owned(), command: recipe.shown(), source };
         let Some((program, args)) = recipe.command.split_first() else {
@@ -129,7 +140,7 @@ impl Child {
         let group = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
         let (wake, events) = mpsc::sync_channel(LINES_AHEAD);
         let (requests, to_write) = mpsc::channel::<String>();
-        let log = Arc::<Mutex<Log>>::default();
+        let log = Arc::new(Mutex::new(log));
         let (ends, exited) = mpsc::channel::<()>();
         let (said, all_said) = mpsc::channel::<()>();
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
@@ -222,16 +233,19 @@ impl Child {
         self.hello.as_ref()
     }
 
-    /// Standard error goes to this file from now on.
+    /// Standard error goes to this file from now on; what was said before is no news to whoever asks for its end.
     pub(crate) fn log_to(&self, path: &Path) {
-        let file = File::create(path).inspect_err(|error| {
-            tracing::warn!(log = %path.display(), %error, "standard error of a generator is not kept");
-        });
-        lock(&self.log).file = file.ok().map(|file| (file, LOG_BYTES));
+        *lock(&self.log) = Log::to(path);
     }
 
     /// Ends the log of a job, once what the program had said before its last reply is in it.
     pub(crate) fn log_no_more(&self) {
+        self.hear_out();
+        lock(&self.log).file = None;
+    }
+
+    /// Waits until what the program has said on standard error so far is in the log.
+    fn hear_out(&self) {
         let begun = Instant::now();
         let (_never, nothing) = mpsc::channel::<()>();
         while let Some(stderr) = &self.stderr
@@ -244,7 +258,6 @@ impl Child {
                 break;
             }
         }
-        lock(&self.log).file = None;
     }
 
     /// Says something; a program that no longer listens is found out by its reply.
@@ -252,6 +265,7 @@ impl Child {
         let mut line = serde_json::to_string(request).map_err(|e| GeneratorError::Protocol {
             generator: self.name.clone(),
             said: String::new(),
+            stderr: String::new(),
             reason: format!("the request cannot be written as JSON: {e}"),
         })?;
         line.push('\n');
@@ -313,12 +327,15 @@ impl Child {
 
     /// Ends the program because it broke the protocol.
     pub(crate) fn garbage(mut self, said: &str, reason: String) -> GeneratorError {
+        // Before it finds that nobody listens any more, and complains.
+        let stderr = self.tail();
         self.end();
-        GeneratorError::Protocol { generator: self.name.clone(), said: shown(said), reason }
+        GeneratorError::Protocol { generator: self.name.clone(), said: shown(said), reason, stderr }
     }
 
     /// What it last said on standard error.
     pub(crate) fn tail(&self) -> String {
+        self.hear_out();
         String::from_utf8_lossy(&lock(&self.log).tail).trim().to_owned()
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `docs/generator-protocol.md` tells it to authors, `docs/generator-protocol.schema.json` to programs.
 
-use crate::error::GeneratorError;
+use crate::error::{GeneratorError, said};
 use crate::generator::Capabilities;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -208,8 +208,12 @@ impl Class {
     pub(crate) fn error(self, generator: String, message: String, stderr: impl FnOnce() -> String) -> GeneratorError {
         match self {
             Self::Invalid => GeneratorError::Refused { generator, message },
-            Self::OutOfMemory => GeneratorError::OutOfMemory { generator, message },
-            Self::Transient => GeneratorError::Transient { generator, message },
+            Self::OutOfMemory => {
+                GeneratorError::OutOfMemory { generator, message: format!("{message}{}", said(&stderr())) }
+            }
+            Self::Transient => {
+                GeneratorError::Transient { generator, message: format!("{message}{}", said(&stderr())) }
+            }
             Self::Fatal => GeneratorError::Fatal { generator, message, stderr: stderr() },
             Self::Cancelled => GeneratorError::Transient {
                 generator,
