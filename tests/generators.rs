@@ -275,10 +275,79 @@ fn what_a_generator_says_of_its_failure_decides_whether_it_is_tried_again() {
 
 /// The first segment of the run, once a host has done all that there is to do.
 fn segment_after_all(desk: &Desk) -> Value {
+    task_after_all(desk, "segment-00")
+}
+
+fn task_after_all(desk: &Desk, name: &str) -> Value {
     desk.ok(&["run", "--until-idle"]);
     let tasks = desk.json(&["tasks", "list", "trip"]);
-    let segment = tasks.as_array().unwrap().iter().find(|t| t["name"] == "segment-00").unwrap()["id"].to_string();
-    desk.json(&["tasks", "show", &segment])
+    let task = tasks.as_array().unwrap().iter().find(|t| t["name"] == name).unwrap()["id"].to_string();
+    desk.json(&["tasks", "show", &task])
+}
+
+#[test]
+fn films_are_made_larger_with_less_memory_and_by_others_too() {
+    let larger = |fault: &str, more: &str| {
+        let desk = Desk::new();
+        faulty(&desk, fault, more);
+        let pictures = desk.pictures(2);
+        let flags = ["--name", "trip", "--output-dir", "out", "--upscale-factor", "2", "--upscaler", "faulty"];
+        desk.json(&quick("travel", &pictures, &flags));
+        let upscale = task_after_all(&desk, "upscale");
+        assert_eq!(upscale["task"]["state"], "succeeded", "{upscale:#}");
+        assert_eq!(frames(&desk.path("out/trip.mp4"))[0].dims, Dims { width: 192, height: 128 });
+        (desk, upscale["output"]["course"].clone())
+    };
+    let (_, course) =
+        larger("upscales-with-tiles", "out-of-memory = [{ settings = { tiles = 2 } }, { settings = { tiles = 4 } }]\n");
+    assert_eq!(course["rungs"], 2, "{course}");
+    let (desk, course) = larger("upscales-never", "fallback = [\"dissolve\", \"lanczos\"]\n");
+    assert_eq!(course["generator"], "lanczos", "dissolve makes no films larger: {course}");
+    let told = desk.ok(&["runs", "show", "trip"]);
+    assert!(told.contains("rendered by lanczos instead of faulty: generator `faulty` failed: no luck today"), "{told}");
+}
+
+#[test]
+fn a_program_goes_to_the_smallest_cards_that_have_the_memory_it_wants() {
+    let desk = Desk::new();
+    let shown = |devices: &str| {
+        let script = workspace().join("host/generators/tests/faulty.py");
+        let program = format!("[generators.faulty]\ncommand = [\"python3\", {script:?}, \"wants-much-memory\"]\n");
+        std::fs::write(desk.path("travel-host.toml"), format!("{program}{devices}")).unwrap();
+    };
+    shown(
+        "[[devices]]\nname = \"a\"\nmemory-mb = 80000\npools = { gpu = 0, small = 24000, middle = 32000, large = 48000 }\n",
+    );
+    let able = desk.json(&["generators", "show", "faulty"]);
+    assert_eq!((&able["pool"], &able["memory_mb"]), (&"middle".into(), &30000.into()));
+    shown("[[devices]]\nname = \"a\"\nmemory-mb = 24000\n");
+    let pictures = desk.pictures(2);
+    let text = desk.refused(&quick("travel", &pictures, &["--generator", "faulty"]), 2, "generator_recipe");
+    assert!(
+        text.contains("wants 30000 MiB") && text.contains("the largest pool of the devices, gpu, gives 24000"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_generator_that_was_left_alone_is_tried_by_one_task_and_used_again() {
+    let desk = Desk::new();
+    faulty(&desk, "needs-a-word", "circuit = { failures = 1, cooling = \"1s\", most = \"1s\" }\n");
+    let pictures = desk.pictures(3);
+    let flags = ["--name", "trip", "--output-dir", "out", "--generator", "faulty", "--frame-overlap", "0"];
+    desk.json(&quick("travel", &pictures, &flags));
+    let mut host = Host::start(&desk, &["run"]);
+    let mut turns = |state: &str| assert!(host.wait_for(|e| e["event"] == "circuit" && e["state"] == state), "{state}");
+    turns("open");
+    // Nobody has changed anything yet: the one task that is let through fails, and all wait again.
+    turns("half-open");
+    turns("open");
+    std::fs::write(desk.path("go"), "").unwrap();
+    turns("half-open");
+    turns("closed");
+    assert!(host.wait_for(|e| e["event"] == "run-finished" && e["state"] == "succeeded"));
+    host.signal("TERM");
+    assert_eq!(host.end(), Some(0));
 }
 
 #[test]

@@ -46,7 +46,7 @@ use std::time::Duration;
 use travel::Role;
 use travel_engine::clean_up::CleanUp;
 use travel_engine::generators::process::{Recipe, duration};
-use travel_engine::generators::{CPU, Capabilities, GPU, GeneratorError, Generators};
+use travel_engine::generators::{CPU, GPU, Generators};
 use travel_engine::limits::MAX_SLOTS;
 use travel_engine::sandbox::Limits;
 
@@ -200,10 +200,9 @@ fn fault_of(name: &str, recipe: &Recipe, devices: Option<&[DeviceConfig]>, names
     if !own && !pools.contains(&pool) {
         return Some(format!("no slot or device serves its pool {pool}; served are {}", pools.join(", ")));
     }
-    recipe.policy().fault(name, &pools, |other| {
-        let renders = |able: Result<Capabilities, GeneratorError>| able.is_ok_and(|able| able.renders);
-        names.iter().any(|name| name == other) || embedded.by_name(other).is_ok_and(|other| renders(other.describe()))
-    })
+    recipe
+        .policy()
+        .fault(name, &pools, |other| names.iter().any(|name| name == other) || embedded.by_name(other).is_ok())
 }
 
 /// Pools of cards and how much memory a task of each may have, MiB, smallest first: of those that count it, or else of all.

@@ -1,5 +1,5 @@
-//! The course of a segment through failures: the same again, the next rung of its generator's out-of-memory ladder, or the
-//! next generator of the chain.
+//! The course of a segment, or of a film that is made larger, through failures: the same again, the next rung of its generator's
+//! out-of-memory ladder, or the next generator of the chain.
 //!
 //! What was decided is written down with the task, so that a host that starts anew goes on with it; how long a ladder or a
 //! chain is bounds how often a task can change.
@@ -13,13 +13,13 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 use travel::Segment;
 use travel_generators::{Capabilities, GeneratorError, Rung};
-use travel_queue::{Change, Claimed, Retry};
+use travel_queue::{Change, Claimed, NewEvent, Retry};
 
-/// How a segment is rendered, where that is not as its run says; carried from attempt to attempt.
+/// How it is rendered, where that is not as its run says; carried from attempt to attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Course {
-    /// Who renders it instead of the run's generator.
+    /// Who renders it instead of whom the run names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator: Option<String>,
     /// Rungs of that generator's out-of-memory ladder that were taken.
@@ -38,18 +38,22 @@ impl Course {
         carry.map_or_else(|| Ok(Self::default()), |carry| parse("course", carry).map_err(EngineError::Stored))
     }
 
-    /// Who renders.
-    pub(crate) fn generator<'a>(&'a self, spec: &'a RunSpec) -> &'a str {
-        self.generator.as_deref().unwrap_or(&spec.generator)
+    /// Tells of it.
+    pub(crate) fn event(&self) -> Result<NewEvent, EngineError> {
+        let data = serde_json::to_value(self).map_err(|e| EngineError::Stored(e.to_string()))?;
+        Ok(NewEvent { label: "rendered_otherwise".to_owned(), data })
     }
 
-    /// The settings that hold: the run's, which mean nothing to another generator than the run's own, and over them those of
-    /// the rungs.
-    pub(crate) fn settings(&self, run: &str, ladder: &[Rung]) -> Result<Value, EngineError> {
-        let run = if self.generator.is_some() { "null" } else { run };
-        let settings: Value = serde_json::from_str(run)
-            .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
-        Ok(on_rungs(settings, ladder.iter().take(self.rungs)))
+    /// Who renders, where the run names `usual`.
+    pub(crate) fn generator<'a>(&'a self, usual: &'a str) -> &'a str {
+        self.generator.as_deref().unwrap_or(usual)
+    }
+
+    /// The settings that hold: the run's, which mean nothing to another generator than the one that it names, and over them
+    /// those of the rungs.
+    pub(crate) fn settings(&self, run: Value, ladder: &[Rung]) -> Value {
+        let run = if self.generator.is_some() { Value::Null } else { run };
+        on_rungs(run, ladder.iter().take(self.rungs))
     }
 }
 
@@ -70,29 +74,43 @@ pub(crate) fn generator_of(claimed: &Claimed) -> Option<String> {
     let of_run = || serde_json::from_str::<Renderers>(&claimed.spec).ok();
     match claimed.kind.as_str() {
         SEGMENT => Course::of(claimed).ok()?.generator.or_else(|| Some(of_run()?.generator)),
-        UPSCALE => Some(of_run()?.upscale?.generator),
+        UPSCALE => Course::of(claimed).ok()?.generator.or_else(|| Some(of_run()?.upscale?.generator)),
         _ => None,
     }
 }
 
 /// How a task that failed with this error is tried again in another way; nothing when it is not.
 pub(crate) fn change(claimed: &Claimed, error: &EngineError, shop: &Workshop) -> Option<Retry> {
-    if claimed.kind != SEGMENT {
+    if ![SEGMENT, UPSCALE].contains(&claimed.kind.as_str()) {
         return None;
     }
-    // What cannot be read is no segment, and its error says so already.
+    // What cannot be read is none of these, and its error says so already.
     let spec = RunSpec::parse(&claimed.spec).ok()?;
-    let input: SegmentInput = parse("segment", &claimed.input).ok()?;
     let course = Course::of(claimed).ok()?;
-    next_rung(&course, &spec, error, shop)
-        .or_else(|| next_generator(&course, &spec, &input.segment, claimed, error, shop))
+    let (usual, needs) = match &spec.upscale {
+        Some(wish) if claimed.kind == UPSCALE => (wish.generator.as_str(), Needs::Film(wish.factor)),
+        _ => {
+            let input: SegmentInput = parse("segment", &claimed.input).ok()?;
+            (spec.generator.as_str(), Needs::Segment(Box::new(input.segment)))
+        }
+    };
+    next_rung(&course, usual, error, shop)
+        .or_else(|| next_generator(&course, usual, &spec, &needs, claimed, error, shop))
         // The way is another one, so nothing speaks for waiting.
         .map(|change| Retry::Changed(Duration::ZERO, change))
 }
 
-fn next_rung(course: &Course, spec: &RunSpec, error: &EngineError, shop: &Workshop) -> Option<Change> {
+/// What whoever stands in has to be able to do.
+enum Needs {
+    /// Render this segment.
+    Segment(Box<Segment>),
+    /// Make a film so many times as wide and high.
+    Film(f64),
+}
+
+fn next_rung(course: &Course, usual: &str, error: &EngineError, shop: &Workshop) -> Option<Change> {
     let EngineError::Generator(GeneratorError::OutOfMemory { .. }) = error else { return None };
-    let ladder = shop.generators.policy(course.generator(spec)).out_of_memory;
+    let ladder = shop.generators.policy(course.generator(usual)).out_of_memory;
     let rung = ladder.get(course.rungs)?;
     let rungs = course.rungs.saturating_add(1);
     let because = format!("rung {rungs} of {} of its out-of-memory ladder: {error}", ladder.len());
@@ -102,18 +120,19 @@ fn next_rung(course: &Course, spec: &RunSpec, error: &EngineError, shop: &Worksh
 
 fn next_generator(
     course: &Course,
+    usual: &str,
     spec: &RunSpec,
-    segment: &Segment,
+    needs: &Needs,
     claimed: &Claimed,
     error: &EngineError,
     shop: &Workshop,
 ) -> Option<Change> {
-    let now = course.generator(spec);
+    let now = course.generator(usual);
     let may_do_it_yet = error.is_retryable() && claimed.attempt < claimed.max_attempts && !shop.circuits.is_open(now);
     if !error.is_the_generators() || may_do_it_yet {
         return None;
     }
-    let chain = shop.generators.policy(&spec.generator).fallback;
+    let chain = shop.generators.policy(usual).fallback;
     let after = chain.iter().position(|name| name == now).map_or(0, |at| at.saturating_add(1));
     for name in chain.iter().skip(after) {
         let able =
@@ -125,7 +144,7 @@ fn next_generator(
                 continue;
             }
         };
-        if let Some(reason) = obstacle(&able, spec, segment) {
+        if let Some(reason) = obstacle(&able, spec, needs) {
             tracing::warn!(task = claimed.name, generator = name, reason, "it cannot stand in");
             continue;
         }
@@ -137,8 +156,17 @@ fn next_generator(
     None
 }
 
-/// Why a generator cannot render a segment that was planned for another one.
-fn obstacle(able: &Capabilities, spec: &RunSpec, segment: &Segment) -> Option<String> {
+/// Why a generator cannot do what was planned for another one.
+fn obstacle(able: &Capabilities, spec: &RunSpec, needs: &Needs) -> Option<String> {
+    let segment = match needs {
+        Needs::Segment(segment) => segment,
+        Needs::Film(factor) => {
+            return able
+                .upscales
+                .is_none_or(|most| most < *factor)
+                .then(|| format!("it makes no films {factor} times as large"));
+        }
+    };
     let (total, canvas) = (segment.place.total, spec.canvas);
     if !able.renders {
         return Some("it only makes films larger".to_owned());
@@ -175,7 +203,7 @@ mod tests {
         let ladder = [rung(json!({"tiles": 2, "steps": 20})), rung(json!({})), rung(json!({"tiles": 4}))];
         let settings = |generator: Option<&str>, rungs| {
             let course = Course { generator: generator.map(str::to_owned), rungs, ..Course::default() };
-            course.settings(r#"{"steps": 30, "lora": "a"}"#, &ladder).unwrap()
+            course.settings(json!({"steps": 30, "lora": "a"}), &ladder)
         };
         assert_eq!(settings(None, 0), json!({"steps": 30, "lora": "a"}));
         assert_eq!(settings(None, 2), json!({"steps": 20, "lora": "a", "tiles": 2}));

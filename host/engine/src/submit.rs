@@ -189,16 +189,12 @@ impl Prepared {
         check_flags(&request, generators)?;
         let settings: Value = serde_json::from_str(&request.wishes.settings)
             .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
-        generator.check_settings(&settings)?;
+        check_settings(generators, &request.generator, &settings)?;
         for wish in request.wishes.each.values() {
             if let Some(text) = &wish.settings {
                 let own = serde_json::from_str(text).map_err(|e| EngineError::Stored(e.to_string()))?;
                 generator.check_settings(&own)?;
             }
-        }
-        let ladder = generators.policy(&request.generator).out_of_memory;
-        for rungs in 1..=ladder.len() {
-            generator.check_settings(&course::on_rungs(settings.clone(), ladder.iter().take(rungs)))?;
         }
         let most = MAX_LEGS + u32::from(request.continue_from.is_none());
         if request.images.len() > most as usize {
@@ -498,6 +494,15 @@ fn choose_canvas(request: &RunRequest, first: Option<Dims>, multiple: u32) -> Re
     Ok((canvas, notes))
 }
 
+/// Whether a generator accepts these settings, and those of every rung of its out-of-memory ladder over them.
+fn check_settings(generators: &Generators, name: &str, settings: &Value) -> Result<(), EngineError> {
+    let (generator, ladder) = (generators.by_name(name)?, generators.policy(name).out_of_memory);
+    for rungs in 0..=ladder.len() {
+        generator.check_settings(&course::on_rungs(settings.clone(), ladder.iter().take(rungs)))?;
+    }
+    Ok(())
+}
+
 /// The size that comes of a factor, and whether the generator can make it.
 fn upscale(wish: &UpscaleWish, canvas: Dims, generators: &Generators) -> Result<UpscaleSpec, EngineError> {
     let generator = generators.by_name(&wish.generator)?;
@@ -508,7 +513,7 @@ fn upscale(wish: &UpscaleWish, canvas: Dims, generators: &Generators) -> Result<
     if !(wish.factor.is_finite() && wish.factor > 1.0 && wish.factor <= most) {
         return Err(EngineError::UpscaleFactor { factor: wish.factor, generator: wish.generator.clone(), most });
     }
-    generator.check_settings(&wish.settings)?;
+    check_settings(generators, &wish.generator, &wish.settings)?;
     let side = |pixels: u32| ((f64::from(pixels) * wish.factor / 2.0).floor() * 2.0) as u32;
     let dims = Dims { width: side(canvas.width), height: side(canvas.height) };
     dims.check_encodable().map_err(|why| EngineError::BadSize(format!("{dims} of the upscaled film {why}")))?;

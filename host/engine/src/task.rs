@@ -244,6 +244,9 @@ pub struct FilmOutput {
     /// How well its segments meet.
     #[serde(default)]
     pub seams: Vec<SeamMade>,
+    /// How it was made larger, where that is not as the run says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Course>,
     /// Milliseconds of each phase of the stitch.
     pub phases_ms: BTreeMap<String, f64>,
 }

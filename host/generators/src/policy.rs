@@ -77,7 +77,7 @@ impl Policy {
         let mut before = BTreeSet::from([name]);
         for next in &self.fallback {
             if !known(next) {
-                return Some(format!("its fallback names `{next}`, which is no generator that renders segments"));
+                return Some(format!("its fallback names `{next}`, which is no generator"));
             }
             if !before.insert(next) {
                 return Some(format!("its fallback goes in a circle: `{next}` would stand in for itself"));
@@ -116,7 +116,7 @@ mod tests {
             (ladder(to("tpu")), "serves pool tpu of rung 1"),
             (chain(&["wan"]), "`wan` would stand in for itself"),
             (chain(&["flow", "rife", "flow"]), "`flow` would stand in for itself"),
-            (chain(&["flow", "ltx"]), "`ltx`, which is no generator that renders"),
+            (chain(&["flow", "ltx"]), "`ltx`, which is no generator"),
         ] {
             let told = fault(&policy).unwrap_or_default();
             assert!(told.contains(says), "{policy:?}: {told}");

@@ -73,8 +73,12 @@ for line in sys.stdin:
             hello["settings_schema"] = {"properties": {"tiles": {"type": "integer"}}, "additionalProperties": False}
         if FAULT == "reads-nothing":
             hello["inputs"] = ["prompt"]
-        if FAULT == "returns-a-small-film":
+        if FAULT == "returns-a-small-film" or FAULT.startswith("upscales-"):
             hello.update(inputs=[], upscales=2)
+        if FAULT == "upscales-with-tiles":
+            hello["settings_schema"] = {"properties": {"tiles": {"type": "integer"}}, "additionalProperties": False}
+        if FAULT == "wants-much-memory":
+            hello["memory_mb"] = 30000
         say(**hello)
     elif kind == "load":
         say(type="loaded")
@@ -82,6 +86,14 @@ for line in sys.stdin:
         say(type="unloaded")
     elif kind == "bye":
         break
+    elif kind == "upscale" and FAULT == "upscales-never":
+        say(type="error", id=request["id"], **{"class": "fatal"}, message="no luck today")
+    elif kind == "upscale" and FAULT == "upscales-with-tiles" and request["settings"].get("tiles", 1) < 4:
+        say(type="error", id=request["id"], **{"class": "out-of-memory"}, message="the tiles are too large")
+    elif kind == "upscale" and FAULT == "upscales-with-tiles":
+        size = ["-vf", f"scale={request['width']}:{request['height']}", "-c:v", "libx264rgb", "-qp", "0"]
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", request["video"], *size, request["output"]], check=True)
+        say(type="done", id=request["id"], output=request["output"])
     elif kind == "upscale":
         shutil.copy(request["video"], request["output"])
         say(type="done", id=request["id"], output=request["output"])
@@ -127,6 +139,9 @@ for line in sys.stdin:
                 time.sleep(60)
         if FAULT == "needs-tiles" and request["settings"].get("tiles", 1) < 4:
             say(type="error", id=job, **{"class": "out-of-memory"}, message="the tiles are too large")
+            continue
+        if FAULT == "needs-a-word" and not os.path.exists("go"):
+            say(type="error", id=job, **{"class": "transient"}, message="no luck today")
             continue
         if FAULT in ("invalid", "out-of-memory", "transient", "fatal"):
             say(type="error", id=job, **{"class": FAULT}, message="no luck today")

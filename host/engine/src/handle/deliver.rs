@@ -1,6 +1,7 @@
 //! The end of every film: decoded and counted → stored → placed in the output folder.
 
 use super::{Done, Job, to_json};
+use crate::course::Course;
 use crate::error::EngineError;
 use crate::limits::{JOIN_FADE, SHEET, TRACK_FADE};
 use crate::manifest::{FilmMade, Manifest};
@@ -11,14 +12,17 @@ use std::path::{Path, PathBuf};
 use travel_artifacts::{Scratch, Stored};
 use travel_media::{ClipInfo, Sound};
 
-/// Hands over an encoded film, which was counted: what the run's last task leaves behind.
+/// Hands over an encoded film, which was counted: what the run's last task leaves behind. `course` is how it was made larger.
 pub(super) fn deliver(
     job: &Job<'_>,
     scratch: &Scratch,
     film: &Path,
     info: ClipInfo,
     seams: Vec<SeamMade>,
+    course: Option<Course>,
 ) -> Result<Done, EngineError> {
+    let course = course.filter(|course| *course != Course::default());
+    let events = course.iter().map(Course::event).collect::<Result<_, _>>()?;
     let spec = &job.spec;
     let film = &sounded(job, scratch, film, info.frames, &seams)?;
     let sheet = scratch.path("sheet.png");
@@ -70,10 +74,11 @@ pub(super) fn deliver(
         rate: spec.film_rate(),
         seconds: spec.film_rate().seconds(info.frames),
         seams,
+        course,
         phases_ms,
     };
     let output = to_json(&output)?;
-    Ok(Done { output: output.clone(), made, run_output: Some(output), ..Done::default() })
+    Ok(Done { output: output.clone(), made, run_output: Some(output), events, ..Done::default() })
 }
 
 /// The film with what is to be heard under it.

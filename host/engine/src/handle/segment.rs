@@ -25,11 +25,13 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let segment = &input.segment;
     let total = segment.place.total;
     let course = Course::of(job.claimed)?;
-    let name = course.generator(spec);
+    let name = course.generator(&spec.generator);
     let policy = job.shop.generators.policy(name);
     job.admit(name, &policy)?;
     let generator = job.shop.generators.by_name(name)?;
-    let settings = course.settings(&segment.leg.settings, &policy.out_of_memory)?;
+    let settings: serde_json::Value = serde_json::from_str(&segment.leg.settings)
+        .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
+    let settings = course.settings(settings, &policy.out_of_memory);
     if course != Course::default() {
         // The run's own were checked when it was submitted.
         generator.check_settings(&settings)?;
@@ -151,9 +153,7 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
         events.push(NewEvent { label: "known_frames_changed".to_owned(), data: to_json(&known)? });
     }
     let course = (course != Course::default()).then_some(course);
-    if let Some(course) = &course {
-        events.push(NewEvent { label: "rendered_otherwise".to_owned(), data: to_json(course)? });
-    }
+    events.extend(course.as_ref().map(Course::event).transpose()?);
     let output = SegmentOutput {
         frames: survey.info.frames,
         dims: survey.info.dims,

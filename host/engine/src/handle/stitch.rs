@@ -64,7 +64,7 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
         None => verified(job, &film, want)?,
     };
     if spec.upscale.is_none() {
-        let mut done = deliver(job, &scratch, &film, info, seams)?;
+        let mut done = deliver(job, &scratch, &film, info, seams, None)?;
         done.made.extend(page);
         done.events.extend(events);
         return Ok(done);

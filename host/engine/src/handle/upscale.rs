@@ -5,6 +5,7 @@
 
 use super::deliver::{deliver, verified};
 use super::{Done, Job, missing};
+use crate::course::Course;
 use crate::error::EngineError;
 use crate::limits::{UPSCALE_PROMPT, UPSCALE_SEED_OFFSET};
 use crate::task::{JoinedOutput, UpscaleInput, parse, slot};
@@ -15,9 +16,22 @@ pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
     let input: UpscaleInput = parse("upscale", &job.claimed.input).map_err(EngineError::Stored)?;
     let spec = &job.spec;
     let wish = spec.upscale.as_ref().ok_or_else(|| missing("size for", "the upscaled film"))?;
-    let name = wish.generator.as_str();
-    job.admit(name, &job.shop.generators.policy(name))?;
+    let course = Course::of(job.claimed)?;
+    let name = course.generator(&wish.generator);
+    let policy = job.shop.generators.policy(name);
+    job.admit(name, &policy)?;
     let generator = job.shop.generators.by_name(name)?;
+    let settings = course.settings(wish.settings.clone(), &policy.out_of_memory);
+    if course != Course::default() {
+        // The run's own were checked when it was submitted.
+        generator.check_settings(&settings)?;
+        tracing::info!(
+            task = job.claimed.name,
+            generator = name,
+            because = course.because,
+            "made larger in another way"
+        );
+    }
     let stitch = job.claimed.parents.iter().find(|parent| parent.name == input.stitch);
     let joined = stitch.and_then(|stitch| stitch.output.as_ref()).ok_or_else(|| missing("output of", &input.stitch))?;
     let joined: JoinedOutput = parse("stitch's output", joined).map_err(EngineError::Stored)?;
@@ -33,7 +47,7 @@ pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
         encode: spec.encode,
         prompt: UPSCALE_PROMPT.to_owned(),
         seed: spec.wishes.seed.wrapping_add(UPSCALE_SEED_OFFSET),
-        settings: wish.settings.clone(),
+        settings,
         out: scratch.path("larger.mp4"),
         work_dir: scratch.folder().to_owned(),
         device: job.control.device().cloned(),
@@ -44,7 +58,7 @@ pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
     job.control.leave_place();
     if made.encoded {
         let info = verified(job, &made.clip, joined.frames)?;
-        return deliver(job, &scratch, &made.clip, info, joined.seams);
+        return deliver(job, &scratch, &made.clip, info, joined.seams, Some(course));
     }
 
     job.control.phase("verify", u64::from(joined.frames));
@@ -59,5 +73,5 @@ pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
     let (frames, control) = (work.frames, job.control.as_ref());
     travel_media::encode_film(&made.clip, frames, work.dims, work.rate, &spec.encode, &film, control)?;
     let info = verified(job, &film, frames)?;
-    deliver(job, &scratch, &film, info, joined.seams)
+    deliver(job, &scratch, &film, info, joined.seams, Some(course))
 }
