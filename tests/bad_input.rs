@@ -326,6 +326,8 @@ fn plugins_that_misbehave_are_stopped_and_named_before_anything_is_stored() {
     let wasm = Path::new(env!("CARGO_BIN_EXE_travel-host")).ancestors().nth(2).unwrap().join("wasm32-wasip2/release");
     let hostile = std::fs::read(wasm.join("travel_test_guests.wasm")).expect("`make plugins` builds it");
     plugin(&desk, "hostile", &manifest("hostile", "guide = true\ncrossfade = true"), &hostile);
+    // On a slow machine, or a busy one, a second is over before so much fuel is used.
+    std::fs::write(desk.path("travel-host.toml"), "[limits]\nwall-ms = 60000\n").unwrap();
     for (misdeed, code, says) in [
         ("trap", "plugin_crashed", "index out of bounds"),
         ("spin", "plugin_cpu_budget", "2000000000 units of fuel"),

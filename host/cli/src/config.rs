@@ -45,7 +45,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use travel::Role;
 use travel_engine::clean_up::CleanUp;
-use travel_engine::generators::process::{Recipe, duration};
+use travel_engine::generators::process::{CardPools, Recipe, duration};
 use travel_engine::generators::{CPU, GPU, Generators};
 use travel_engine::limits::MAX_SLOTS;
 use travel_engine::sandbox::Limits;
@@ -205,19 +205,20 @@ fn fault_of(name: &str, recipe: &Recipe, devices: Option<&[DeviceConfig]>, names
         .fault(name, &pools, |other| names.iter().any(|name| name == other) || embedded.by_name(other).is_ok())
 }
 
-/// Pools of cards and how much memory a task of each may have, MiB, smallest first: of those that count it, or else of all.
-fn card_pools(devices: &[DeviceConfig]) -> Vec<(String, u64)> {
-    let counts = devices.iter().any(|device| device.pools.values().any(|need| *need > 0));
-    let mut pools: BTreeMap<&str, u64> = BTreeMap::new();
+/// Pools of cards and how much memory a task of each may have, MiB: those that count it, the smallest first, and then those that
+/// do not, whose tasks may have a whole card.
+pub fn card_pools(devices: &[DeviceConfig]) -> CardPools {
+    let mut pools: BTreeMap<&str, (bool, u64)> = BTreeMap::new();
     for device in devices {
-        for (pool, need) in device.pools.iter().filter(|(_, need)| !counts || **need > 0) {
-            let memory = if counts { *need } else { device.memory_mb };
-            pools.entry(pool).and_modify(|known| *known = memory.min(*known)).or_insert(memory);
+        for (pool, need) in &device.pools {
+            let memory = if *need > 0 { *need } else { device.memory_mb };
+            let least = pools.entry(pool).or_insert((*need == 0, memory));
+            least.1 = least.1.min(memory);
         }
     }
-    let mut pools: Vec<(String, u64)> = pools.into_iter().map(|(pool, memory)| (pool.to_owned(), memory)).collect();
-    pools.sort_by_key(|(_, memory)| *memory);
-    pools
+    let mut pools: Vec<(&str, (bool, u64))> = pools.into_iter().collect();
+    pools.sort_by_key(|(_, order)| *order);
+    CardPools(pools.into_iter().map(|(pool, (_, memory))| (pool.to_owned(), memory)).collect())
 }
 
 impl Config {
@@ -255,9 +256,7 @@ impl Config {
         }
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let names: Vec<String> = config.generators.keys().cloned().collect();
-        let card_pools = card_pools(config.devices.as_deref().unwrap_or_default());
         for (name, recipe) in &mut config.generators {
-            recipe.card_pools.clone_from(&card_pools);
             let fault = fault_of(name, recipe, config.devices.as_deref(), &names).or_else(|| recipe.prepare(&folder));
             if let Some(fault) = fault {
                 return Err(bad(format!("generators.{name}: {fault}")));

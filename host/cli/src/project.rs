@@ -191,9 +191,10 @@ impl Project {
                 self.refuse(format!("segment {} is there twice", twice.get("segment").cloned().unwrap_or_default()))
             );
         }
+        let round = line.goes_round || self.film.get("loop").and_then(Value::as_bool) == Some(true);
         let lists = [("segment-frames", "frames"), ("frame-overlap", "overlap")];
         for (key, own) in lists.into_iter().filter(|(key, _)| !is_given(key)) {
-            if let Some(values) = self.list(key, own, rate, is_given("continue-from-video"))? {
+            if let Some(values) = self.list(key, own, rate, is_given("continue-from-video"), round)? {
                 let prefix = format!("--{key}=");
                 flags.retain(|flag| !flag.starts_with(&prefix));
                 flags.extend(values.iter().map(|value| format!("{prefix}{value}")));
@@ -210,20 +211,29 @@ impl Project {
 
     /// One value a segment (a join, for overlaps), where images have times or single segments differ; nothing where the
     /// file's own list is all there is.
-    fn list(&self, key: &str, own: &str, rate: Rate, is_continued: bool) -> Result<Option<Vec<u64>>, Diagnostic> {
+    fn list(
+        &self,
+        key: &str,
+        own: &str,
+        rate: Rate,
+        is_continued: bool,
+        round: bool,
+    ) -> Result<Option<Vec<u64>>, Diagnostic> {
         let is_timed = key == "segment-frames" && self.images.iter().any(|image| image.at.is_some());
         if !is_timed && !self.segments.iter().any(|segment| segment.get(own).is_some()) {
             return Ok(None);
         }
         let continued = self.film.contains_key("continue-from-video") || is_continued;
-        let legs = if continued { self.images.len() } else { self.images.len().saturating_sub(1) };
+        let legs = if continued || round { self.images.len() } else { self.images.len().saturating_sub(1) };
         let first = usize::from(key == "frame-overlap" && !continued);
+        // The last join of a film that goes round is no segment's beginning.
+        let more = usize::from(key == "frame-overlap" && round);
         let said: Vec<u64> = match self.film.get(key) {
             Some(Value::Array(list)) => list.iter().filter_map(Value::as_u64).collect(),
             Some(one) => one.as_u64().into_iter().collect(),
             None => vec![if key == "segment-frames" { 81 } else { 16 }],
         };
-        let count = legs - first.min(legs);
+        let count = legs - first.min(legs) + more;
         let mut values: Vec<u64> = match said.as_slice() {
             [one] => vec![*one; count],
             list if list.len() == count => list.to_vec(),

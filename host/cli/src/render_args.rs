@@ -89,6 +89,10 @@ pub struct TravelArgs {
     /// Frames that neighbouring legs share and are cross-faded over; one value, or one a join; 0 is a cut
     #[arg(long, alias = "frame_overlap", num_args = 1.., value_delimiter = ',', default_value = "16", value_name = "N", help_heading = "Film")]
     pub frame_overlap: Vec<u32>,
+    /// Let the film's end pass into its beginning, for films that are shown round and round: one more leg leads from the last image
+    /// to the first, and its end is cross-faded into the film's beginning, over the last value of --frame-overlap
+    #[arg(id = "loop", long = "loop", help_heading = "Film")]
+    pub goes_round: bool,
     /// A sound under the film, from its beginning: an audio file, or a video with sound; it fades where the film ends
     #[arg(long, value_name = "FILE", help_heading = "Film")]
     pub audio: Option<PathBuf>,
@@ -271,7 +275,7 @@ pub const PLACE_FLAGS: [&str; 9] =
     ["name", "output_dir", "overwrite", "contact_sheet", "seams", "keep_guides", "keep", "debug", "tenant"];
 
 /// All others, which say what the film is: a manifest says so instead.
-pub const CONTENT_FLAGS: [&str; 51] = [
+pub const CONTENT_FLAGS: [&str; 52] = [
     "images",
     "project_preset",
     "input_images",
@@ -283,6 +287,7 @@ pub const CONTENT_FLAGS: [&str; 51] = [
     "generator_fps",
     "segment_frames",
     "frame_overlap",
+    "loop",
     "audio",
     "mute_video",
     "base_prompts",
@@ -349,6 +354,7 @@ impl TravelArgs {
             wishes: Wishes {
                 segment_frames: self.segment_frames.clone(),
                 frame_overlap: self.frame_overlap.clone(),
+                goes_round: self.goes_round,
                 prompts: self.base_prompts.clone(),
                 negative_prompts: self.negative_prompts.clone(),
                 seed: self.seed,

@@ -1,7 +1,7 @@
 //! Where a command works: the database, the files beside it, the plugins.
 
 use crate::args::Global;
-use crate::config::{Config, DownloadConfig};
+use crate::config::{Config, DeviceConfig, DownloadConfig, card_pools};
 use crate::devices;
 use crate::diagnostic::Diagnostic;
 use crate::progress::Reading;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use travel_engine::artifacts::Artifacts;
 use travel_engine::download::{Fetched, Rules, fetch, is_address};
 use travel_engine::generators::Generators;
-use travel_engine::generators::process::Warm;
+use travel_engine::generators::process::{CardPools, Warm};
 use travel_engine::limits::PREPARE_AHEAD;
 use travel_engine::media::Watch;
 use travel_engine::queue::{HostLock, QueueError, SqliteStore, SystemClock};
@@ -82,8 +82,10 @@ impl Workplace {
     /// The embedded generators and those of the configuration; nothing is started yet.
     pub fn generators(&self) -> Generators {
         let warm = Warm::default();
+        // Who has no programs has no use for cards, and NVML takes its time.
+        let pools = if self.config.generators.is_empty() { CardPools::default() } else { card_pools(&self.cards()) };
         self.config.generators.iter().fold(Generators::embedded(), |all, (name, recipe)| {
-            all.with(name, recipe.generator(name, &warm), format!("{recipe:?}")).governed(name, recipe.policy())
+            all.with(name, recipe.generator(name, &warm, &pools), format!("{recipe:?}")).governed(name, recipe.policy())
         })
     }
 
@@ -200,15 +202,17 @@ impl Workplace {
         Ok(Arc::new(Workshop::new(sandbox, registry, generators, artifacts, output_dir)))
     }
 
+    /// The configured graphics cards, or those that NVML finds.
+    fn cards(&self) -> Vec<DeviceConfig> {
+        self.config.devices.clone().unwrap_or_else(devices::found)
+    }
+
     /// Where tasks run: one slot a pool, unless configured, and the graphics cards.
     pub fn places(&self) -> Vec<Place> {
         let slots = |pool: &str| self.config.slots.get(pool).copied();
         let own = ["plan", "encode"].map(|pool| Place::slots_of(pool, slots(pool).unwrap_or(1), 0));
         let cpu = Place::slots_of("cpu", slots("cpu").unwrap_or(1), PREPARE_AHEAD);
-        let cards = match &self.config.devices {
-            Some(devices) => devices.clone(),
-            None => devices::found(),
-        };
+        let cards = self.cards();
         let mut places = Vec::from(own);
         places.push(cpu);
         // Without a card that is known of, tasks for one go to slots that somebody else vouches for.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use travel::Segment;
-use travel_generators::{Capabilities, GeneratorError, Rung};
+use travel_generators::{Capabilities, GeneratorError, LAST_SAID, Rung};
 use travel_queue::{Change, Claimed, NewEvent, Retry};
 
 /// How it is rendered, where that is not as its run says; carried from attempt to attempt.
@@ -113,7 +113,7 @@ fn next_rung(course: &Course, usual: &str, error: &EngineError, shop: &Workshop)
     let ladder = shop.generators.policy(course.generator(usual)).out_of_memory;
     let rung = ladder.get(course.rungs)?;
     let rungs = course.rungs.saturating_add(1);
-    let because = format!("rung {rungs} of {} of its out-of-memory ladder: {error}", ladder.len());
+    let because = format!("rung {rungs} of {} of its out-of-memory ladder: {}", ladder.len(), brief(error));
     let carry = serde_json::to_value(Course { rungs, because, ..course.clone() }).ok()?;
     Some(Change { pool: rung.pool.clone(), affinity: None, carry })
 }
@@ -148,12 +148,18 @@ fn next_generator(
             tracing::warn!(task = claimed.name, generator = name, reason, "it cannot stand in");
             continue;
         }
-        let because = format!("instead of {now}: {error}");
+        let because = format!("instead of {now}: {}", brief(error));
         let carry = Course { generator: Some(name.clone()), rungs: 0, because };
         let carry = serde_json::to_value(carry).ok()?;
         return Some(Change { pool: Some(able.pool), affinity: Some(affinity), carry });
     }
     None
+}
+
+/// An error without a program's last words, which its task's log has.
+fn brief(error: &EngineError) -> String {
+    let text = error.to_string();
+    text.split_once(LAST_SAID).map_or(text.as_str(), |(text, _)| text).to_owned()
 }
 
 /// Why a generator cannot do what was planned for another one.

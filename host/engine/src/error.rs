@@ -48,6 +48,12 @@ pub enum EngineError {
         /// How many may be.
         most: u32,
     },
+    /// A film whose end cannot pass into its beginning.
+    #[error("--loop: {why}")]
+    NoWayRound {
+        /// In words.
+        why: &'static str,
+    },
     /// A value outside its range.
     #[error("{flag} is {value}; it must be {range}")]
     BadValue {
@@ -277,6 +283,7 @@ impl EngineError {
             Self::BadValue { .. } => "bad_value",
             Self::TooFewImages { .. } => "too_few_images",
             Self::TooManyImages { .. } => "too_many_images",
+            Self::NoWayRound { .. } => "bad_loop",
             Self::BadSize(_) | Self::SizeOffGrid { .. } => "bad_size",
             Self::RateOffGrid { .. } => "bad_rate",
             Self::NoUpscaler { .. } | Self::UpscaleFactor { .. } => "bad_upscale",
@@ -324,6 +331,7 @@ impl EngineError {
                 "choose another folder with --output-dir (or -o), or change its permissions".to_owned()
             }
             Self::TooFewImages { .. } => "give more images, or continue a video with --continue-from-video".to_owned(),
+            Self::NoWayRound { .. } => "leave out --loop or --continue-from-video".to_owned(),
             Self::TooManyImages { .. } => {
                 "make several films, and let each continue the one before with --continue-from-video".to_owned()
             }
@@ -481,6 +489,7 @@ impl EngineError {
             | Self::BadValue { .. }
             | Self::TooFewImages { .. }
             | Self::TooManyImages { .. }
+            | Self::NoWayRound { .. }
             | Self::BadSize(_)
             | Self::SizeOffGrid { .. }
             | Self::RateOffGrid { .. }

@@ -22,11 +22,18 @@ pub(crate) fn previous_id(stills: usize) -> MediumId {
     MediumId(u32::try_from(stills).unwrap_or(u32::MAX))
 }
 
-/// The request for a segment; `previous` are size and frames of the clip that it continues.
+/// The name of the clip that a segment returns to.
+pub(crate) fn next_id(stills: usize) -> MediumId {
+    MediumId(previous_id(stills).0.saturating_add(1))
+}
+
+/// The request for a segment; `previous` are size and frames of the clip that it continues, `next` those of the clip that it returns
+/// to, and how many of those frames it repeats.
 pub(crate) fn guide_request(
     segment: &Segment,
     film: &Film<'_>,
     previous: Option<(Dims, u32)>,
+    next: Option<(Dims, u32, u32)>,
 ) -> Result<Request, EngineError> {
     let ids: BTreeSet<MediumId> = segment.key_frames.iter().map(|k| k.still).collect();
     let mut media = Vec::with_capacity(ids.len() + 1);
@@ -47,12 +54,18 @@ pub(crate) fn guide_request(
             Some((id, Span::new(start, overlap)))
         }
     };
+    let next = next.map(|(dims, frames, wrap)| {
+        let id = next_id(film.stills.len());
+        media.push(MediumInfo { id, kind: MediumKind::Clip, dims, frames, rate: film.rate });
+        (id, Span::new(0, wrap))
+    });
     Ok(Request {
         place: segment.place,
         canvas: film.canvas,
         rate: film.rate,
         key_frames: segment.key_frames.clone(),
         previous,
+        next,
         grid: film.grid,
         media,
         params: film.params.to_owned(),

@@ -191,7 +191,7 @@ impl Host {
                 }
                 match self.is_over(until, hands.running.is_empty(), due.is_none()).await {
                     // What came in meanwhile was not looked at.
-                    Ok(true) if !changes.has_changed().unwrap_or(false) => break Ok(()),
+                    Ok(true) if until != Until::Idle || !changes.has_changed().unwrap_or(false) => break Ok(()),
                     Ok(_) => {}
                     Err(EngineError::Queue(e)) if is_passing(&e) => due = Some(QUEUE_RETRY),
                     Err(e) => break Err(e),

@@ -60,6 +60,9 @@ pub struct FilmMade {
     /// How well its segments meet.
     #[serde(default)]
     pub seams: Vec<SeamMade>,
+    /// How it was made larger, where that is not as the run says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Value>,
     /// Milliseconds of each phase of its last task.
     pub phases_ms: BTreeMap<String, f64>,
 }

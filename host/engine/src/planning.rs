@@ -55,7 +55,11 @@ pub fn plan(plugin: &Plugin, input: PlanInput<'_>, context: &CallContext) -> Res
         rate: Rate::STILL,
     };
     let count = u32::try_from(input.stills.len()).unwrap_or(u32::MAX);
-    let stills: Vec<MediumInfo> = (0u32..).zip(input.stills).map(still).collect();
+    let mut stills: Vec<MediumInfo> = (0u32..).zip(input.stills).map(still).collect();
+    if input.wishes.goes_round {
+        stills.extend(stills.first().copied());
+    }
+    let shown = u32::try_from(stills.len()).unwrap_or(u32::MAX);
     let continued = input.continued.map(|(dims, frames)| MediumInfo {
         id: MediumId(count),
         kind: MediumKind::Clip,
@@ -63,7 +67,7 @@ pub fn plan(plugin: &Plugin, input: PlanInput<'_>, context: &CallContext) -> Res
         frames,
         rate: input.rate,
     });
-    let (legs, _) = plugin.legs(count, continued.is_some(), &input.params, context)?;
+    let (legs, _) = plugin.legs(shown, continued.is_some(), &input.params, context)?;
     let (legs, mut notes) = input.wishes.legs(legs, continued.is_some())?;
     let request = Request {
         run: input.run.to_owned(),
@@ -72,6 +76,7 @@ pub fn plan(plugin: &Plugin, input: PlanInput<'_>, context: &CallContext) -> Res
         stills,
         continued,
         legs,
+        wrap: input.wishes.wrap(),
         grid: input.grid,
         params: input.params,
         max_nodes: MAX_NODES,
@@ -109,6 +114,7 @@ mod tests {
             place: Place { index: 0, of: 1, new: 9, overlap: 0, total: 9 },
             key_frames: Vec::new(),
             continues: Source::Nothing,
+            returns: false,
             leg: Leg {
                 prompt: String::new(),
                 negative_prompt: String::new(),

@@ -31,7 +31,9 @@ pub(crate) fn guides(
                 _ => None,
             },
         };
-        plugin.guide(&guide_request(segment, film, previous)?, context)?;
+        let first = planned.graph.segments().next().filter(|_| segment.returns);
+        let next = first.map(|(_, first)| (film.canvas, first.place.total, planned.request.wrap));
+        plugin.guide(&guide_request(segment, film, previous, next)?, context)?;
     }
     Ok(())
 }
@@ -46,7 +48,16 @@ pub(crate) fn crossfade(
     let request = &planned.request;
     let continued = request.continued.map(|c| (c.dims, c.frames, 0));
     let segments = planned.graph.segments().map(|(_, s)| (request.canvas, s.place.total, s.place.overlap));
-    let clips: Vec<_> = continued.into_iter().chain(segments).collect();
+    let mut clips: Vec<_> = continued.into_iter().chain(segments).collect();
+    if request.wrap > 0 {
+        if let Some((_, frames, _)) = clips.last_mut() {
+            *frames = frames.saturating_sub(request.wrap);
+        }
+        if let Some((_, _, overlap)) = clips.first_mut() {
+            *overlap = request.wrap;
+        }
+        clips.insert(0, (request.canvas, request.wrap, 0));
+    }
     let infos = (0u32..).zip(&clips).map(|(i, &(dims, frames, _))| MediumInfo {
         id: MediumId(i),
         kind: MediumKind::Clip,

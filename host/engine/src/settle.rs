@@ -59,6 +59,8 @@ pub(crate) fn run(
 fn note(claimed: &Claimed, handled: &Result<Done, EngineError>, shop: &Workshop, observer: &dyn Observer) {
     let Some(generator) = course::generator_of(claimed) else { return };
     let outcome = match handled {
+        // What was rendered before says nothing of now.
+        Ok(done) if done.output.get("reused").is_some_and(|by| !by.is_null()) => Outcome::Unknown,
         Ok(_) => Outcome::Worked,
         // A device whose memory does not suffice says nothing of the next task.
         Err(EngineError::Generator(GeneratorError::OutOfMemory { .. }) | EngineError::CircuitOpen { .. }) => {

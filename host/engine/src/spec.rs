@@ -149,6 +149,8 @@ pub struct Whole<'a> {
     pub is_retimed: bool,
     /// How many segments it has.
     pub segments: usize,
+    /// Whether its end passes into its beginning.
+    pub goes_round: bool,
 }
 
 impl Stitching {
@@ -158,13 +160,15 @@ impl Stitching {
     /// # Errors
     /// Why a film cannot be encoded segment by segment that is to be.
     pub fn decided(self, film: &Whole<'_>) -> Result<(Self, Option<String>), String> {
-        let Whole { encode, is_upscaled, is_retimed, segments } = *film;
+        let Whole { encode, is_upscaled, is_retimed, segments, goes_round } = *film;
         let hindrance = if encode.codec != Codec::H264 {
             Some("only H.264 is put together from parts".to_owned())
         } else if is_upscaled {
             Some("a film that is made larger is encoded once, after that".to_owned())
         } else if is_retimed {
             Some("a film of another rate than its segments is encoded in one piece".to_owned())
+        } else if goes_round {
+            Some("the first frames of one that goes round are known last".to_owned())
         } else if segments > SMART_SEGMENTS {
             Some(format!("it has {segments} segments, and {SMART_SEGMENTS} are the most"))
         } else {

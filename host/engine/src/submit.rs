@@ -193,12 +193,18 @@ impl Prepared {
         for wish in request.wishes.each.values() {
             if let Some(text) = &wish.settings {
                 let own = serde_json::from_str(text).map_err(|e| EngineError::Stored(e.to_string()))?;
-                generator.check_settings(&own)?;
+                check_settings(generators, &request.generator, &own)?;
             }
         }
-        let most = MAX_LEGS + u32::from(request.continue_from.is_none());
+        let most = MAX_LEGS + u32::from(request.continue_from.is_none() && !request.wishes.goes_round);
         if request.images.len() > most as usize {
             return Err(EngineError::TooManyImages { given: request.images.len(), most });
+        }
+        if request.wishes.goes_round && request.continue_from.is_some() {
+            return Err(EngineError::NoWayRound { why: "a film that continues a video begins with it" });
+        }
+        if request.wishes.goes_round && request.images.len() < 2 {
+            return Err(EngineError::TooFewImages { given: request.images.len(), needed: "two or more to go round" });
         }
         match (request.images.len(), &request.continue_from) {
             (0, Some(_)) => return Err(EngineError::TooFewImages { given: 0, needed: "one or more beside the video" }),
@@ -279,6 +285,7 @@ impl Prepared {
             is_upscaled: upscale.is_some(),
             is_retimed: rate.reduced() != request.rate.reduced(),
             segments: plan.timeline.segments.len(),
+            goes_round: plan.request.wrap > 0,
         };
         let decided = request.stitch.decided(&whole);
         let (stitch, why) = decided.map_err(|why| EngineError::NoSmartStitch { why })?;
@@ -440,9 +447,12 @@ fn check_flags(request: &RunRequest, generators: &Generators) -> Result<(), Engi
         if !(0.0..=1.0).contains(&strength) {
             return Err(EngineError::BadValue { flag, value: strength.to_string(), range: "0 to 1" });
         }
-        if strength > 0.0 && !able.reads_references {
-            return Err(refuse(flag, &|_, able| able.reads_references));
+        if strength > 0.0 && able.references == 0 {
+            return Err(refuse(flag, &|_, able| able.references > 0));
         }
+    }
+    if initial > 0.0 && last > 0.0 && able.references < 2 {
+        return Err(refuse("--initial-image-strength with --final-image-strength", &|_, able| able.references > 1));
     }
     Ok(())
 }

@@ -86,6 +86,9 @@ pub struct SegmentInput {
     pub segment: Segment,
     /// What its overlap repeats.
     pub previous: Previous,
+    /// Whose first frames its last ones repeat, and how many: the film's first segment, in a film that goes round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<(String, u32)>,
 }
 
 /// What a segment's overlap repeats.
@@ -103,6 +106,9 @@ pub enum Previous {
 /// Input of [`STITCH`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StitchInput {
+    /// Frames in which the film's end passes into its beginning.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wrap: u32,
     /// Whether the continued video comes first.
     pub continued: bool,
     /// In film order.
@@ -249,6 +255,10 @@ pub struct FilmOutput {
     pub course: Option<Course>,
     /// Milliseconds of each phase of the stitch.
     pub phases_ms: BTreeMap<String, f64>,
+}
+
+fn is_zero(frames: &u32) -> bool {
+    *frames == 0
 }
 
 /// Reads a stored input or output.

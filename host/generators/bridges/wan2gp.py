@@ -208,6 +208,7 @@ class Api(Bridge):
             self.say(type="progress", phase=str(field(data, "phase") or "work"), step=min(step, of) if of else step, of=of)
         elif kind == "stream":
             print(field(data, "text") or data, file=sys.stderr, flush=True)
+            self.say(type="progress")
         elif kind in ("status", "info", "error"):
             print(f"{kind}: {data}", file=sys.stderr, flush=True)
             self.say(type="progress")

@@ -22,7 +22,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
-use template::{REFERENCES, Template};
+use template::Template;
 use travel::{Grid, Rate};
 use uuid::Uuid;
 
@@ -350,7 +350,7 @@ impl ComfyuiServers {
                 values.insert(slot.to_owned(), json!(sent.map_err(|fault| self.failed(&fault, &path))?));
             }
         }
-        let slots: Vec<&str> = REFERENCES.into_iter().filter(|slot| self.template.has(slot)).collect();
+        let slots = self.template.references();
         if job.references.len() > slots.len() {
             let (given, read) = (job.references.len(), slots.len());
             return Err(self.refused(format!(
@@ -619,7 +619,7 @@ impl Generator for ComfyuiServers {
             wants_guide: self.template.has("guide"),
             reads_prompts: self.template.has("prompt"),
             memory_mb: None,
-            reads_references: REFERENCES.into_iter().any(|slot| self.template.has(slot)),
+            references: self.template.references().len() as u32,
             settings_schema: self.template.settings_schema(),
             pool: self.pool.clone(),
             notice: None,

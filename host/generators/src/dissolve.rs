@@ -44,7 +44,7 @@ impl Generator for Dissolve {
             wants_guide: true,
             reads_prompts: false,
             memory_mb: None,
-            reads_references: false,
+            references: 0,
             settings_schema: schema(json!({ "easing": easing_schema("Linear unless set.") })),
             pool: CPU.to_owned(),
             rates: None,

@@ -302,8 +302,11 @@ impl GeneratorError {
 }
 
 /// The end of standard error, for the end of a sentence.
+/// Between an error and what its program last said on standard error.
+pub const LAST_SAID: &str = "; it last said: ";
+
 pub(crate) fn said(stderr: &str) -> String {
-    if stderr.is_empty() { String::new() } else { format!("; it last said: {stderr}") }
+    if stderr.is_empty() { String::new() } else { format!("{LAST_SAID}{stderr}") }
 }
 
 fn quoted(said: &str) -> String {

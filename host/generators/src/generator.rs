@@ -65,8 +65,8 @@ pub struct Capabilities {
     pub wants_guide: bool,
     /// Whether [`Job::prompt`] and [`Job::negative_prompt`] change what it renders; if not, the user is told.
     pub reads_prompts: bool,
-    /// Whether it reads [`Job::references`].
-    pub reads_references: bool,
+    /// How many [`Job::references`] it reads at most; 0 for none.
+    pub references: u32,
     /// A JSON Schema (draft 2020-12) of [`Job::settings`].
     pub settings_schema: serde_json::Value,
     /// The pool whose slots it competes for: [`CPU`], [`GPU`], or one that the configuration names.

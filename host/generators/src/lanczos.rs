@@ -33,7 +33,7 @@ impl Generator for Lanczos {
             wants_guide: false,
             reads_prompts: false,
             memory_mb: None,
-            reads_references: false,
+            references: 0,
             settings_schema: schema(json!({})),
             pool: CPU.to_owned(),
             rates: None,

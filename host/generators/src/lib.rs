@@ -47,7 +47,7 @@ mod work;
 
 pub use comfyui::{Comfyui, ComfyuiServers, Interrupt};
 pub use dissolve::Dissolve;
-pub use error::{Control, GeneratorError};
+pub use error::{Control, GeneratorError, LAST_SAID};
 pub use farm::{Farm, RenderFarm};
 pub use gap::{Emit, Gap};
 pub use generator::{CPU, Capabilities, Device, GPU, Generated, Generator, Job, Progress, Upscale, Upscaled};

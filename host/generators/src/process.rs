@@ -24,13 +24,13 @@ pub(crate) use check::Trial;
 pub use check::{Step, Verdict, check};
 pub use protocol::{Class, Lengths, PROTOCOL};
 pub(crate) use protocol::{Hello, Input};
-pub use recipe::{PASSED, Recipe, ResourceLimits, duration};
+pub use recipe::{CardPools, PASSED, Recipe, ResourceLimits, duration};
 pub use wan2gp::{Mode as Wan2gpMode, Wan2gp};
 pub use warm::Warm;
 
 use crate::ends::ends_of_guide;
-use crate::error::GeneratorError;
-use crate::generator::{Capabilities, Device, Generated, Generator, Job, Progress, Upscale, Upscaled};
+use crate::error::{GeneratorError, said};
+use crate::generator::{CPU, Capabilities, Device, Generated, Generator, Job, Progress, Upscale, Upscaled};
 use crate::work::Work;
 use child::{Child, Trouble};
 use protocol::{Enlarge, Generate, Reply, Request};
@@ -49,6 +49,7 @@ pub struct Process {
     name: String,
     recipe: Recipe,
     warm: Warm,
+    pools: CardPools,
     /// What it said of itself, once it was asked.
     described: Mutex<Option<Hello>>,
     jobs: AtomicU64,
@@ -69,7 +70,21 @@ impl Process {
     /// A generator of this name; nothing is started yet.
     #[must_use]
     pub fn new(name: &str, recipe: Recipe, warm: Warm) -> Self {
-        Self { name: name.to_owned(), recipe, warm, described: Mutex::default(), jobs: AtomicU64::new(0) }
+        let pools = CardPools::default();
+        Self { name: name.to_owned(), recipe, warm, pools, described: Mutex::default(), jobs: AtomicU64::new(0) }
+    }
+
+    /// The same, on a machine whose cards have these pools.
+    #[must_use]
+    pub fn on(self, pools: CardPools) -> Self {
+        Self { pools, ..self }
+    }
+
+    /// Who shares memory with it: the programs of its card, or where that has no name, those of its pool that are no more than
+    /// this machine's processors.
+    fn seat<'a>(&'a self, device: Option<&'a Device>) -> Option<&'a str> {
+        let pool = self.recipe.pool_of(&self.name);
+        device.map(|device| device.name.as_str()).or(Some(pool).filter(|pool| *pool != CPU))
     }
 
     /// What it says of itself; it is started for that, once a process.
@@ -92,7 +107,7 @@ impl Process {
         let log = job.work_dir().join(LOG);
         let started = self.ready(device, &log, on).inspect_err(|error| {
             if !matches!(error, GeneratorError::Cancelled { .. }) {
-                self.warm.has_died(&self.name, device);
+                self.warm.has_died(&self.name, self.seat(device));
             }
         });
         let child = started?;
@@ -101,9 +116,11 @@ impl Process {
         match kept {
             Some(child) => {
                 child.log_no_more();
-                self.warm.park(&self.name, device, child, self.recipe.idle);
+                self.warm.park(&self.name, self.seat(device), child, self.recipe.idle);
             }
-            None if !matches!(result, Err(GeneratorError::Cancelled { .. })) => self.warm.has_died(&self.name, device),
+            None if !matches!(result, Err(GeneratorError::Cancelled { .. })) => {
+                self.warm.has_died(&self.name, self.seat(device));
+            }
             None => {}
         }
         result.inspect_err(|_| crate::render::remove(job.out()))
@@ -116,12 +133,13 @@ impl Process {
 
     /// A program that is ready for a job, and writes to the job's log.
     fn ready(&self, device: Option<&Device>, log: &Path, on: &dyn Progress) -> Result<Child, GeneratorError> {
-        if let Some(child) = self.warm.take(&self.name, device, on) {
+        let seat = self.seat(device);
+        if let Some(child) = self.warm.take(&self.name, seat, on) {
             child.log_to(log);
             return Ok(child);
         }
         on.stage("start");
-        self.warm.await_start(&self.name, device, on)?;
+        self.warm.await_start(&self.name, seat, on)?;
         on.loads(true);
         let started = Child::start(&self.name, &self.recipe, device, Some(log), on);
         on.loads(false);
@@ -199,7 +217,7 @@ impl Process {
                 }
                 Ok(Reply::Loaded) if id.is_none() => return (Some(child), Ok(())),
                 Ok(Reply::Done { id: of, output }) if Some(of.as_str()) == id => {
-                    let found = self.take_clip(&output, job);
+                    let found = self.take_clip(&output, job, &child);
                     return (Some(child), found);
                 }
                 Ok(Reply::Error { id: of, class, message }) if of.is_none() || of.as_deref() == id => {
@@ -241,9 +259,11 @@ impl Process {
     }
 
     /// Whether the clip is where it was asked for.
-    fn take_clip(&self, output: &Path, job: Work<'_>) -> Result<(), GeneratorError> {
-        let no_clip =
-            |reason: String| GeneratorError::NoClip { generator: self.name.clone(), path: output.to_owned(), reason };
+    fn take_clip(&self, output: &Path, job: Work<'_>, child: &Child) -> Result<(), GeneratorError> {
+        let no_clip = |reason: String| {
+            let reason = format!("{reason}{}", said(&child.tail()));
+            GeneratorError::NoClip { generator: self.name.clone(), path: output.to_owned(), reason }
+        };
         if output != job.out() {
             return Err(no_clip(format!("it was asked to write {}", job.out().display())));
         }
@@ -264,7 +284,7 @@ impl Process {
 impl Generator for Process {
     fn describe(&self) -> Result<Capabilities, GeneratorError> {
         let hello = self.hello()?;
-        let pool = self.recipe.pool_with(&self.name, hello.memory_mb);
+        let pool = self.recipe.pool_with(&self.name, hello.memory_mb, &self.pools);
         let pool = pool.map_err(|reason| GeneratorError::BadRecipe { generator: self.name.clone(), reason })?;
         Ok(hello.capabilities(&self.name, pool))
     }

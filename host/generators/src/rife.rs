@@ -98,7 +98,7 @@ impl Generator for Rife {
             wants_guide: true,
             reads_prompts: false,
             memory_mb: None,
-            reads_references: false,
+            references: 0,
             settings_schema: schema(json!({ "quality": quality_schema(), "easing": easing_schema(unset) })),
             pool: CPU.to_owned(),
             rates: None,

@@ -95,7 +95,7 @@ fn a_reference_goes_to_the_node_that_takes_it_and_is_cut_off_again() {
     let server = ComfyuiServer::of("new", "none");
     let folder = tempdir().unwrap();
     let generator = comfyui(&[&server], &json!({}));
-    assert!(generator.describe().unwrap().reads_references);
+    assert_eq!(generator.describe().unwrap().references, 1);
     let reference = folder.path().join("reference.png");
     travel_media::save_png(&texture(DIMS, 40.0), &reference).unwrap();
     let render = |references: Vec<PathBuf>| {

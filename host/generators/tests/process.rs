@@ -142,6 +142,31 @@ fn a_start_that_fails_leaves_its_words_in_the_log() {
 }
 
 #[test]
+fn a_job_is_cancelled_also_while_its_program_starts() {
+    let folder = tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faulty.py");
+    let mut slow = recipe(folder.path(), "nothing");
+    let command = format!("echo $$ >> pids; test -e slow && exec sleep 600; exec python3 {script} nothing");
+    slow.command = ["sh", "-c", &command].map(str::to_owned).to_vec();
+    slow.start = Duration::from_secs(600);
+    let generator = Process::new("faulty", slow, Warm::default());
+    generator.describe().unwrap();
+    std::fs::write(folder.path().join("slow"), "").unwrap();
+    let job = a_job(&folder);
+    let cancelled = Cancelled::default();
+    std::thread::scope(|scope| {
+        let job = scope.spawn(|| generator.generate(&job, &cancelled));
+        while living(folder.path()).is_empty() {
+            std::thread::yield_now();
+        }
+        cancelled.now();
+        let error = job.join().unwrap().unwrap_err();
+        assert!(matches!(error, GeneratorError::Cancelled { .. }), "{error}");
+    });
+    assert!(living(folder.path()).is_empty());
+}
+
+#[test]
 fn a_death_between_jobs_is_survived() {
     // While it is asked to stop: the job is cancelled all the same, and soon.
     let folder = tempdir().unwrap();

@@ -55,7 +55,7 @@ fn references_are_read_as_such_and_one_that_is_missing_is_not_left_out() {
         let picture = folder.path().join("reference.png");
         travel_media::save_png(&texture(DIMS, 1.0), &picture).unwrap();
         let generator = wan2gp(mode, "nothing");
-        assert!(generator.describe().unwrap().reads_references);
+        assert!(generator.describe().unwrap().references > 1);
         let job = Job { references: vec![picture.clone()], ..a_job(&folder) };
         generator.generate(&job, &Watcher::of_steps()).unwrap();
         std::fs::remove_file(&picture).unwrap();

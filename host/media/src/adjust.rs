@@ -13,7 +13,7 @@ use crate::watch::{Watch, step};
 use crate::writer::RgbWriter;
 use rayon::prelude::*;
 use std::path::Path;
-use travel::Dims;
+use travel::{Dims, Rate};
 
 /// Red's, green's and blue's share of luma (ITU-R BT.709-6 §3.2).
 const LUMA: [f32; 3] = [0.2126, 0.7152, 0.0722];
@@ -102,6 +102,35 @@ pub fn adjust_clip(
         step(on, u64::from(at) + 1, 0)?;
     }
     writer.finish().map(Some)
+}
+
+/// Writes `count` frames of a clip, from frame `first` on, as a lossless RGB clip of this rate.
+///
+/// # Errors
+/// [`MediaError::Mismatch`] when the clip is shorter; those of reading and writing; [`MediaError::Cancelled`].
+pub fn excerpt(
+    input: &Path,
+    first: u32,
+    count: u32,
+    rate: Rate,
+    output: &Path,
+    on: &dyn Watch,
+) -> Result<ClipInfo, MediaError> {
+    let reader = RgbReader::open(input)?;
+    let mut writer = RgbWriter::create(output, reader.dims(), rate, Intermediate::default())?;
+    let mut written = 0u32;
+    for frame in reader.skip(first as usize).take(count as usize) {
+        writer.write(&frame?)?;
+        written = written.saturating_add(1);
+        step(on, u64::from(written), u64::from(count))?;
+    }
+    if written != count {
+        return Err(MediaError::Mismatch(format!(
+            "{} has {written} frames after frame {first}, and {count} are wanted",
+            input.display()
+        )));
+    }
+    writer.finish()
 }
 
 /// How the colours of a picture are spread, as large as a clip that leads from it or to it.

@@ -39,7 +39,7 @@ pub mod survey;
 pub mod watch;
 pub mod writer;
 
-pub use adjust::{Adjust, ColourMatch, adjust_clip, still_colours};
+pub use adjust::{Adjust, ColourMatch, adjust_clip, excerpt, still_colours};
 pub use chunks::join_chunks;
 pub use error::MediaError;
 pub use frame::{RgbFrame, encode_png, save_png};

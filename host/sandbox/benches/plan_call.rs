@@ -41,6 +41,7 @@ fn request() -> guide::Request {
         rate: Rate { num: 16, den: 1 },
         key_frames: vec![KeyFrame { at: 80, still: MediumId(1), strength: 1.0, hold: 4 }],
         previous: Some((MediumId(2), Span::new(65, 16))),
+        next: None,
         grid: Grid::WAN,
         media: vec![medium(1, MediumKind::Still, 1), medium(2, MediumKind::Clip, 81)],
         params: r#"{"fade_in":{"duration_factor":0.3},"fade_out":{"duration_factor":0.5}}"#.into(),
@@ -60,6 +61,7 @@ fn bare_request(r: &guide::Request) -> g::Request {
             .map(|k| t::KeyFrame { at: k.at, still: k.still.0, strength: k.strength, hold: k.hold })
             .collect(),
         previous: r.previous.map(|(id, s)| (id.0, m::Span { start: s.start, count: s.count })),
+        next: None,
         grid: t::Grid { step: 4, offset: 1, min: 17, max: 1281, dims_multiple: 16, anchor_hold: 4, wants_mask: true },
         media: r
             .media

@@ -30,6 +30,7 @@ fn request(params: &str) -> guide::Request {
         rate: Rate { num: 16, den: 1 },
         key_frames: vec![KeyFrame { at: 0, still: MediumId(0), strength: 1.0, hold: 1 }],
         previous: None,
+        next: None,
         grid: Grid::WAN,
         media: vec![still(0), still(1)],
         params: params.into(),

@@ -26,6 +26,9 @@ pub struct Request {
     pub key_frames: Vec<KeyFrame>,
     /// The clip that precedes, and its frames that this segment repeats at `0 .. overlap`.
     pub previous: Option<(MediumId, Span)>,
+    /// The clip that the film begins with, and its frames that this segment repeats at its end.
+    #[serde(default)]
+    pub next: Option<(MediumId, Span)>,
     /// What the generator can render.
     pub grid: Grid,
     /// Every medium that the plan may name.

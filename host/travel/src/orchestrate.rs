@@ -21,6 +21,9 @@ pub struct Request {
     pub continued: Option<MediumInfo>,
     /// As many as the strategy asked for.
     pub legs: Vec<Leg>,
+    /// Frames in which the film's end passes into its beginning; 0 for a film with an end.
+    #[serde(default)]
+    pub wrap: u32,
     /// What the generator can render.
     pub grid: Grid,
     /// The role's parameters; a JSON object.
@@ -165,6 +168,7 @@ impl Graph {
         let of = stitch.segments.len();
         let mut before = request.continued.map(|c| (None, c.frames));
         let mut film = request.continued.map_or(0, |c| c.frames);
+        let first = stitch.segments.first().copied();
         for (k, &index) in stitch.segments.iter().enumerate() {
             let path = format!("nodes[{index}]");
             if !needs.contains(&index) {
@@ -195,6 +199,14 @@ impl Graph {
                     );
                 }
             }
+            if segment.returns {
+                let may = request.wrap > 0 && k > 0 && k + 1 == of && first.is_some_and(|first| needs.contains(&first));
+                if !may {
+                    let reason = "only the last of several segments returns to the first, in a film that goes round, and needs it";
+                    return bad(format!("{path}.returns"), reason.into());
+                }
+            }
+            self.check_wrap(request, k, index)?;
             if place.overlap == 0 && segment.continues != Source::Nothing {
                 return bad(format!("{path}.continues"), "an overlap of 0 repeats nothing; say `nothing`".into());
             }
@@ -212,6 +224,27 @@ impl Graph {
             before = Some((Some(index), place.new));
         }
         Ok(())
+    }
+
+    /// Whether the frames of a film that goes round find room: beside the next join in the first segment, and beside at least
+    /// one frame of its own in the last.
+    fn check_wrap(&self, request: &Request, k: usize, index: u32) -> Result<(), InvalidPlan> {
+        let segments: Vec<&Segment> = self.segments().map(|(_, segment)| segment).collect();
+        let Some(place) = segments.get(k).map(|segment| segment.place).filter(|_| request.wrap > 0) else {
+            return Ok(());
+        };
+        let wrap = request.wrap;
+        let passing = match segments.get(k + 1) {
+            Some(next) if k == 0 => wrap.saturating_add(next.place.overlap),
+            Some(_) => 0,
+            None if k == 0 => wrap.saturating_mul(2),
+            None => wrap,
+        };
+        if passing < place.new {
+            return Ok(());
+        }
+        let reason = format!("{} frames, of which {passing} pass into others: one has to stay", place.new);
+        Err(InvalidPlan::new(format!("nodes[{index}].place.new"), reason))
     }
 }
 

@@ -79,6 +79,9 @@ pub struct Segment {
     pub key_frames: Vec<KeyFrame>,
     /// What its overlap repeats.
     pub continues: Source,
+    /// Whether its end repeats the film's beginning.
+    #[serde(default)]
+    pub returns: bool,
     /// What the user asked.
     pub leg: Leg,
 }

@@ -56,13 +56,14 @@ impl Timeline {
     pub fn of(graph: &Graph, request: &Request) -> Self {
         let continued = request.continued.map_or(0, |c| c.frames);
         let mut frames = continued;
-        let segments = graph
+        let segments: Vec<TimelineSegment> = graph
             .segments()
             .map(|(index, segment)| {
                 let place = segment.place;
                 let starts = frames.saturating_sub(place.overlap);
                 let new_from = frames;
-                frames = frames.saturating_add(place.new);
+                let repeats = if place.index.saturating_add(1) == place.of { request.wrap } else { 0 };
+                frames = frames.saturating_add(place.new).saturating_sub(repeats);
                 let node = graph.nodes.get(index as usize);
                 let key_of = |i: &u32| graph.nodes.get(*i as usize).map(|n| n.key.clone());
                 TimelineSegment {
@@ -85,6 +86,11 @@ impl Timeline {
                 }
             })
             .collect();
-        Self { rate: request.rate, frames, continued, segments }
+        let mut line = Self { rate: request.rate, frames, continued, segments };
+        // What stands behind the end of a film that goes round stands at its beginning.
+        for key in line.segments.iter_mut().flat_map(|segment| &mut segment.key_frames).filter(|_| request.wrap > 0) {
+            key.film_frame = key.film_frame.checked_rem(frames).unwrap_or_default();
+        }
+        line
     }
 }

@@ -11,6 +11,9 @@ pub struct Wishes {
     pub segment_frames: Vec<u32>,
     /// `--frame-overlap`: frames shared at each join.
     pub frame_overlap: Vec<u32>,
+    /// `--loop`: whether the film's end passes into its beginning, which is one more join.
+    #[serde(default)]
+    pub goes_round: bool,
     /// `--base-prompts`
     pub prompts: Vec<String>,
     /// `--negative-prompts`
@@ -107,14 +110,21 @@ pub enum LegsError {
 }
 
 impl Wishes {
+    /// Frames in which the film's end passes into its beginning; 0 for a film with an end.
+    #[must_use]
+    pub fn wrap(&self) -> u32 {
+        self.frame_overlap.last().copied().filter(|_| self.goes_round).unwrap_or(0)
+    }
+
     /// The wishes leg by leg, and what the user should know. A film from scratch of N legs has N − 1 joins; with a
-    /// continued video it has N, the first being the join with that video.
+    /// continued video it has N, the first being the join with that video; one that goes round has N, the last being where it
+    /// does.
     ///
     /// # Errors
     /// A list that fits neither 1 nor the number of legs (of joins, for the overlaps).
     pub fn legs(&self, n: u32, continued: bool) -> Result<(Vec<Leg>, Vec<String>), LegsError> {
         let mut notes = Vec::new();
-        let joins = if continued { n } else { n.saturating_sub(1) };
+        let joins = if continued || self.goes_round { n } else { n.saturating_sub(1) };
         let overlaps = &self.frame_overlap;
         let fits = |len: usize, n: u32| u32::try_from(len) == Ok(n);
         if overlaps.len() != 1 && !fits(overlaps.len(), joins) {
@@ -174,6 +184,7 @@ mod tests {
         Wishes {
             segment_frames: frames.to_vec(),
             frame_overlap: overlap.to_vec(),
+            goes_round: false,
             prompts: vec![String::new()],
             negative_prompts: vec![String::new()],
             seed: 7,
@@ -209,6 +220,9 @@ mod tests {
         let (legs, notes) = wishes(&[4, 5, 6], &[9]).legs(3, false).unwrap();
         assert_eq!(legs.iter().map(|l| l.overlap).collect::<Vec<_>>(), [0, 4, 5]);
         assert_eq!(notes.len(), 1, "the unused value is said");
+        let round = Wishes { goes_round: true, ..wishes(&[4, 5, 6], &[9]) };
+        assert_eq!((overlaps(&round, 3, false), round.wrap()), (vec![0, 4, 5], 6));
+        assert_eq!(Wishes { frame_overlap: vec![3], ..round }.wrap(), 3);
     }
 
     #[test]

@@ -36,7 +36,9 @@ impl Guide for Dissolve {
         let total = request.place.total;
         let stills: Vec<_> = request.key_frames.iter().filter_map(|key| Some((key, key.span(total)?))).collect();
         let start = stills.iter().find(|(key, _)| key.at == 0);
-        let end = stills.iter().find(|(key, _)| key.at != 0 && key.at.saturating_add(1) == total);
+        let returning = request.next.filter(|(_, span)| (1..=total).contains(&span.count));
+        let last = returning.map_or(total.saturating_sub(1), |(_, span)| total.saturating_sub(span.count));
+        let end = stills.iter().find(|(key, _)| key.at != 0 && key.at == last);
         let repeated = request.previous.map(|(medium, span)| (medium, Span::new(span.start, span.count.min(total))));
 
         let mut layers = Vec::new();
@@ -60,11 +62,13 @@ impl Guide for Dissolve {
                 layers.push(show(between, key.still, 0, rising(between.count)));
             }
         }
+        let returns_at = returning.map(|(_, span)| Span::new(last, span.count));
+        layers.extend(returning.zip(returns_at).map(|((medium, span), at)| show(at, medium, span.start, Weight::ONE)));
         for (key, at) in &stills {
             layers.push(show(*at, key.still, 0, Weight::Constant(key.strength)));
         }
         let anchors = stills.iter().filter(|(key, _)| key.strength >= 1.0).map(|(_, at)| *at);
-        let anchors = repeated.map(|(_, span)| Span::new(0, span.count)).into_iter().chain(anchors);
+        let anchors = repeated.map(|(_, span)| Span::new(0, span.count)).into_iter().chain(returns_at).chain(anchors);
         let keep = match params.keep {
             Keep::All => vec![Span::new(0, total)],
             Keep::Anchors => keep::union(anchors),
@@ -103,6 +107,7 @@ mod tests {
             rate: Rate { num: 16, den: 1 },
             key_frames: if overlap > 0 { vec![key(16 + overlap, 1, 4)] } else { vec![key(0, 0, 1), key(16, 1, 4)] },
             previous,
+            next: None,
             grid: Grid::WAN,
             media: vec![
                 medium(0, MediumKind::Still, 1),

@@ -12,7 +12,7 @@ pub use params::{Fade, Params};
 use crate::Travel;
 use travel::fit::Fit;
 use travel::guide::{Layer, Plan, Request, Show};
-use travel::{KeyFrame, Refusal, Span, Weight};
+use travel::{KeyFrame, MediumId, Refusal, Span, Weight};
 use travel_plugin::{Guide, keep};
 
 /// The parameters' JSON Schema.
@@ -25,9 +25,14 @@ impl Guide for Travel {
         let stills = Stills::of(request)?;
         let repeated = request.previous.map(|(medium, span)| (medium, span.start, span.count.min(total)));
         let repeated_frames = repeated.map_or(0, |(_, _, count)| count);
+        let returning = request.next.filter(|(_, span)| (1..=total).contains(&span.count));
+        let returns_at = returning.map(|(_, span)| Span::new(total.saturating_sub(span.count), span.count));
 
         let mut layers = Vec::new();
         layers.extend(overlap::layer(repeated, &params));
+        layers.extend(
+            returning.zip(returns_at).map(|((medium, span), at)| returning_layer(medium, span.start, at, params.fit)),
+        );
         layers.extend(fades::start(&stills, total, &params));
         layers.extend(fades::end(&stills, repeated_frames, &params));
         layers.extend(
@@ -36,9 +41,14 @@ impl Guide for Travel {
 
         // A still that lets the canvas through is a hint like a fade: to keep it would be to keep the grey.
         let kept_stills = stills.all.iter().filter(|(key, _)| key.strength >= 1.0).map(|(_, at)| *at);
-        let keep = keep::union(std::iter::once(Span::new(0, repeated_frames)).chain(kept_stills));
+        let keep = keep::union(std::iter::once(Span::new(0, repeated_frames)).chain(returns_at).chain(kept_stills));
         Ok(Plan { layers, keep, extras: Vec::new() })
     }
+}
+
+/// The film's beginning once more, as it is: nothing of it is to be generated again.
+fn returning_layer(medium: MediumId, first: u32, at: Span, fit: Fit) -> Layer {
+    Layer::Show(Show { at, medium, first, fit, opacity: Weight::ONE, tone: None })
 }
 
 fn still_layer(key: &KeyFrame, at: Span, fit: Fit) -> Layer {
@@ -68,7 +78,9 @@ impl<'a> Stills<'a> {
             all.push((key, at));
         }
         let start = all.iter().copied().find(|(key, _)| key.at == 0);
-        let end = all.iter().copied().find(|(key, _)| key.at != 0 && key.at.saturating_add(1) == total);
+        // Behind the last one there is nothing more, or the film's beginning again.
+        let last = request.next.map_or(total.saturating_sub(1), |(_, span)| total.saturating_sub(span.count));
+        let end = all.iter().copied().find(|(key, _)| key.at != 0 && key.at == last);
         let end_from = end.map_or(total, |(_, at)| at.start);
         Ok(Self { all, start, end, end_from })
     }

@@ -36,6 +36,7 @@ fn run(stills: u32, continued: Option<u32>, legs: &[(u32, u32)], grid: Grid, par
                 settings: "{}".into(),
             })
             .collect(),
+        wrap: 0,
         grid,
         params: params.into(),
         max_nodes: 100,
@@ -127,6 +128,50 @@ fn lengths_that_cannot_be_are_refused_at_the_list_that_is_wrong() {
     assert_eq!(grown.notes.len(), 1, "an overlap that grows is said");
 }
 
+#[test]
+fn a_film_that_goes_round_ends_in_its_beginning() {
+    let round = |new: u32, wrap: u32, params: &str| {
+        let mut request = run(3, None, &[(new, 0), (17, 4), (17, 4)], Grid::ANY, params);
+        request.stills.push(request.stills[0]);
+        orchestrate::Request { wrap, ..request }
+    };
+    let request = round(17, 6, "{}");
+    let graph = expand(&request);
+    let last = segment(&graph, 2);
+    assert_eq!(
+        (last.place.new, last.place.total, last.returns),
+        (23, 27, true),
+        "six more, which the film has already"
+    );
+    assert_eq!(keys(last), [(0, 21, 1)], "the first still stands where the film would begin again");
+    assert_eq!(graph.nodes[2].needs, [0, 1], "and what the film begins with is known");
+    assert_eq!(travel::Timeline::of(&graph, &request).frames, 51);
+    assert!(!segment(&graph, 1).returns && segment(&graph, 0).place.total == 17);
+    let alone = expand(&round(17, 6, r#"{"chain": false}"#));
+    assert!(!segment(&alone, 2).returns && alone.nodes[2].needs.is_empty());
+    let refused = Travel::expand(&round(10, 6, "{}")).unwrap_err();
+    assert!(matches!(&refused, Refusal::InvalidParams { reason, .. } if reason.contains("it has 10")), "{refused:?}");
+
+    let beginning = Some((MediumId(6), Span::new(0, 6)));
+    let guide = guide::Request {
+        place: last.place,
+        key_frames: last.key_frames.clone(),
+        next: beginning,
+        previous: Some((MediumId(5), Span::new(13, 4))),
+        media: vec![medium(0, MediumKind::Still, 1), medium(5, MediumKind::Clip, 17), medium(6, MediumKind::Clip, 17)],
+        ..later_segment(r#"{"fade_in": {"curve_type": "linear", "duration_factor": 0.5}}"#)
+    };
+    let plan = <Travel as Guide>::compose(&guide).unwrap();
+    assert_eq!(plan.keep, [Span::new(0, 4), Span::new(21, 6)]);
+    let shows = shows(&guide);
+    let returning = shows.iter().find(|show| show.medium == MediumId(6)).unwrap();
+    assert_eq!((returning.at, returning.first, &returning.opacity), (Span::new(21, 6), 0, &Weight::ONE));
+    assert!(
+        shows.iter().all(|show| show.medium != MediumId(0) || show.at.end().unwrap() <= 22),
+        "fades end at the still"
+    );
+}
+
 fn later_segment(params: &str) -> guide::Request {
     guide::Request {
         place: Place { index: 1, of: 2, new: 13, overlap: 8, total: 21 },
@@ -134,6 +179,7 @@ fn later_segment(params: &str) -> guide::Request {
         rate: RATE,
         key_frames: vec![KeyFrame { at: 20, still: MediumId(1), strength: 1.0, hold: 4 }],
         previous: Some((MediumId(5), Span::new(9, 8))),
+        next: None,
         grid: Grid::WAN,
         media: vec![medium(1, MediumKind::Still, 1), medium(5, MediumKind::Clip, 17)],
         params: params.into(),

@@ -106,7 +106,7 @@ fn summary(able: &Capabilities) -> Value {
     json!({
         "name": able.name, "version": able.version, "pool": able.pool, "renders": able.renders, "upscales": able.upscales, "grid": able.grid, "rates": able.rates,
         "models": able.models, "memory_mb": able.memory_mb, "reads_guide": able.wants_guide, "reads_prompts": able.reads_prompts,
-        "reads_references": able.reads_references,
+        "reads_references": able.references > 0, "references": able.references,
         "settings_schema": able.settings_schema, "notice": able.notice,
     })
 }
@@ -122,7 +122,7 @@ fn show(global: &Global, generators: &Generators, name: &str) -> Result<u8, Diag
     text.push_str(&format!("prompts:  {}\n", if able.reads_prompts { "read" } else { "not read" }));
     text.push_str(&format!(
         "pictures: {}\n",
-        if able.reads_references { "read as references" } else { "only the guide's" }
+        if able.references > 0 { "read as references" } else { "only the guide's" }
     ));
     text.push_str(&format!("pool:     {}\n", able.pool));
     if let Some(memory) = able.memory_mb {
@@ -240,7 +240,7 @@ fn run(global: &Global, generators: &Generators, args: &TryGenerator) -> Result<
         let (model, generator) = (model.clone(), args.name.clone());
         return Err(EngineError::UnknownModel { model, generator, models: able.models.join(", ") }.into());
     }
-    if !args.reference.is_empty() && !able.reads_references {
+    if !args.reference.is_empty() && able.references == 0 {
         return Err(
             EngineError::CannotHonour { flag: "--reference", generator: args.name.clone(), able: Vec::new() }.into()
         );

@@ -221,7 +221,7 @@ impl Bridge {
             args.insert(2, format!("--generator-settings={}", Value::Object(settings)));
         }
         if order.references != [0.0; 2] {
-            let reads = generator.describe().map_err(travel_engine::EngineError::from)?.reads_references;
+            let reads = generator.describe().map_err(travel_engine::EngineError::from)?.references > 0;
             let [initial, last] = order.references;
             if reads {
                 args.insert(2, format!("--initial-image-strength={initial}"));

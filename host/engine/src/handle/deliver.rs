@@ -53,6 +53,7 @@ pub(super) fn deliver(
         dims: info.dims,
         rate: spec.film_rate(),
         seams: seams.clone(),
+        course: course.as_ref().map(to_json).transpose()?,
         phases_ms: phases_ms.clone(),
     };
     let generators = &job.shop.generators;

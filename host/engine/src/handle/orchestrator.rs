@@ -52,7 +52,11 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
     for node in &graph.nodes {
         let task = match &node.task {
             Task::Segment(segment) => {
-                let input = SegmentInput { segment: segment.clone(), previous: previous(graph, segment)? };
+                let next = match graph.segments().next().filter(|_| segment.returns) {
+                    None => None,
+                    Some((first, _)) => Some((node_at(graph, first)?.key.clone(), planned.request.wrap)),
+                };
+                let input = SegmentInput { segment: segment.clone(), previous: previous(graph, segment)?, next };
                 let task = NewTask::new(&node.key, SEGMENT, &pool, to_json(&input)?);
                 let mut slots = vec![slot::plugin(Role::Guide)];
                 slots.extend(segment.key_frames.iter().map(|k| slot::still(k.still.0 as usize)));
@@ -70,7 +74,8 @@ pub(super) fn expand(job: &Job<'_>) -> Result<Done, EngineError> {
                 };
                 let clips = stitch.segments.iter().map(clip).collect::<Result<Vec<_>, EngineError>>()?;
                 let encoded = encodes(job, graph, stitch.continued, &clips, &mut emitted)?;
-                let input = StitchInput { continued: stitch.continued, clips, encoded };
+                let wrap = planned.request.wrap;
+                let input = StitchInput { wrap, continued: stitch.continued, clips, encoded };
                 let task = NewTask::new(&node.key, STITCH, POOL_ENCODE, to_json(&input)?);
                 let task = input.encoded.iter().fold(task, |task, key| task.after(key.clone()));
                 let mut slots = vec![slot::plugin(Role::Crossfade)];

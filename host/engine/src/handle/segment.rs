@@ -3,7 +3,7 @@
 use super::{Done, Job, missing, to_json};
 use crate::course::Course;
 use crate::error::EngineError;
-use crate::guide_request::{Film, guide_request, previous_id};
+use crate::guide_request::{Film, guide_request, next_id, previous_id};
 use crate::memo::{Guide, Inputs, Renderer, Words};
 use crate::spec::{Post, References, RunSpec};
 use crate::submit::slot_artifact;
@@ -27,7 +27,6 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     let course = Course::of(job.claimed)?;
     let name = course.generator(&spec.generator);
     let policy = job.shop.generators.policy(name);
-    job.admit(name, &policy)?;
     let generator = job.shop.generators.by_name(name)?;
     let settings: serde_json::Value = serde_json::from_str(&segment.leg.settings)
         .map_err(|e| EngineError::Stored(format!("the generator's settings are not JSON: {e}")))?;
@@ -77,6 +76,7 @@ pub(super) fn generate(job: &Job<'_>) -> Result<Done, EngineError> {
     if let Some(done) = recall(job, memo)? {
         return Ok(done);
     }
+    job.admit(name, &policy)?;
 
     let scratch = job.shop.artifacts.task_scratch(job.claimed.task)?;
     let (guide, mask) = (scratch.path("guide.mkv"), scratch.path("mask.mkv"));
@@ -195,7 +195,7 @@ fn references(
     folder: &Path,
 ) -> Result<Vec<PathBuf>, EngineError> {
     let (spec, mut made) = (&job.spec, Vec::new());
-    if spec.references == References::default() || !generator.describe()?.reads_references {
+    if spec.references == References::default() || generator.describe()?.references == 0 {
         return Ok(made);
     }
     let (begins, leads_to) = stills_of(segment);
@@ -217,7 +217,7 @@ fn stills_of(segment: &Segment) -> (Option<u32>, Option<u32>) {
         [first, _, ..] => Some(first.still.0),
         // One that goes on from a segment begins where the still before its own was reached.
         _ if matches!(segment.continues, travel::segment::Source::Segment(_)) => {
-            leads_to.and_then(|s| s.checked_sub(1))
+            leads_to.and_then(|s| s.checked_sub(1).or(Some(segment.place.index).filter(|_| segment.returns)))
         }
         _ => None,
     };
@@ -236,45 +236,51 @@ fn request_and_media(
     let film = Film { canvas: spec.canvas, rate: spec.rate, stills: &stills, grid, params: &params };
     let previous = previous_clip(job, &input.previous, &input.segment)?;
     let size = previous.as_ref().map(|clip| (clip.dims, clip.frames));
-    let request = guide_request(&input.segment, &film, size)?;
+    let next =
+        input.next.as_ref().map(|(task, wrap)| Ok::<_, EngineError>((clip_by(job, task)?, *wrap))).transpose()?;
+    let returns_to = next.as_ref().map(|(clip, wrap)| (clip.dims, clip.frames, *wrap));
+    let request = guide_request(&input.segment, &film, size, returns_to)?;
     let (mut media, mut hashes) = (MediaSet::new(), BTreeMap::new());
     for medium in request.media.iter().filter(|m| m.kind == MediumKind::Still) {
         media.insert(medium.id, Source::Still(job.still(medium.id.0)?));
         hashes.extend(spec.stills.get(medium.id.0 as usize).map(|still| (medium.id.0, still.hash)));
     }
-    if let Some(clip) = previous {
-        let id = previous_id(stills.len());
+    let next = next.map(|(clip, _)| (next_id(stills.len()), clip));
+    for (id, clip) in previous.map(|clip| (previous_id(stills.len()), clip)).into_iter().chain(next) {
         media.insert(id, Source::Clip(clip.path));
         hashes.insert(id.0, clip.hash);
     }
     Ok((request, media, hashes))
 }
 
-/// The clip that a segment continues.
-struct PreviousClip {
+/// A clip that a segment continues or returns to.
+struct OtherClip {
     path: PathBuf,
     hash: Hash,
     dims: Dims,
     frames: u32,
 }
 
-fn previous_clip(job: &Job<'_>, previous: &Previous, segment: &Segment) -> Result<Option<PreviousClip>, EngineError> {
+fn previous_clip(job: &Job<'_>, previous: &Previous, segment: &Segment) -> Result<Option<OtherClip>, EngineError> {
     match previous {
         Previous::Nothing => Ok(None),
         _ if segment.place.overlap == 0 => Ok(None),
         Previous::Continued => {
             let clip = job.spec.continued.as_ref().ok_or_else(|| missing("continued video for", &job.claimed.name))?;
             let (hash, dims, frames) = (clip.hash, clip.dims, clip.frames);
-            Ok(Some(PreviousClip { path: job.shop.artifacts.verified_path(hash)?, hash, dims, frames }))
+            Ok(Some(OtherClip { path: job.shop.artifacts.verified_path(hash)?, hash, dims, frames }))
         }
-        Previous::Task(task) => {
-            let parent = job.claimed.parents.iter().find(|p| p.name == *task);
-            let output = parent.and_then(|p| p.output.as_ref()).ok_or_else(|| missing("output of task", task))?;
-            let SegmentOutput { dims, frames, .. } = parse("output", output).map_err(EngineError::Stored)?;
-            let hash = job.hash_by(task, slot::CLIP)?;
-            Ok(Some(PreviousClip { path: job.shop.artifacts.path(hash)?, hash, dims, frames }))
-        }
+        Previous::Task(task) => clip_by(job, task).map(Some),
     }
+}
+
+/// The clip of another segment.
+fn clip_by(job: &Job<'_>, task: &str) -> Result<OtherClip, EngineError> {
+    let parent = job.claimed.parents.iter().find(|p| p.name == task);
+    let output = parent.and_then(|p| p.output.as_ref()).ok_or_else(|| missing("output of task", task))?;
+    let SegmentOutput { dims, frames, .. } = parse("output", output).map_err(EngineError::Stored)?;
+    let hash = job.hash_by(task, slot::CLIP)?;
+    Ok(OtherClip { path: job.shop.artifacts.path(hash)?, hash, dims, frames })
 }
 
 /// What is changed of a segment once it is rendered.

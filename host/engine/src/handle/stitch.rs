@@ -17,7 +17,8 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     let input: StitchInput = parse("stitch", &job.claimed.input).map_err(EngineError::Stored)?;
     let spec = &job.spec;
     let control = job.control.as_ref();
-    let clips = clips(job, &input)?;
+    let scratch = job.shop.artifacts.task_scratch(job.claimed.task)?;
+    let clips = clips(job, &input, &scratch)?;
     let overlaps: Vec<u32> = clips.iter().skip(1).map(|c| c.overlap).collect();
     let sources: Vec<ClipSource> =
         clips.iter().map(|c| ClipSource { path: c.path.clone(), frames: c.frames }).collect();
@@ -38,7 +39,6 @@ pub(super) fn join(job: &Job<'_>) -> Result<Done, EngineError> {
     let retiming = Retiming { from: spec.rate, to: spec.film_rate() };
     let want = u32::try_from(retiming.frames(request.film_frames())).unwrap_or(u32::MAX);
 
-    let scratch = job.shop.artifacts.task_scratch(job.claimed.task)?;
     let film = scratch.path("film.mp4");
     job.control.phase("stitch", u64::from(want));
     let media: MediaSet =
@@ -157,7 +157,7 @@ struct Clip {
     overlap: u32,
 }
 
-fn clips(job: &Job<'_>, input: &StitchInput) -> Result<Vec<Clip>, EngineError> {
+fn clips(job: &Job<'_>, input: &StitchInput, scratch: &Scratch) -> Result<Vec<Clip>, EngineError> {
     let mut clips = Vec::with_capacity(input.clips.len() + 1);
     if input.continued {
         let clip = job.spec.continued.as_ref().ok_or_else(|| missing("continued video for", "the stitch"))?;
@@ -168,6 +168,18 @@ fn clips(job: &Job<'_>, input: &StitchInput) -> Result<Vec<Clip>, EngineError> {
         let path = job.made_by(&clip.task, slot::CLIP)?;
         let (name, dims) = (clip.task.clone(), job.spec.canvas);
         clips.push(Clip { name, path, dims, frames: clip.total, overlap: clip.overlap });
+    }
+    let wrap = input.wrap;
+    if let Some(last) = clips.last_mut().filter(|_| wrap > 0) {
+        // The film's last frames pass into its first: they stand there as a clip of their own, and the film ends before them.
+        last.frames = last.frames.saturating_sub(wrap);
+        let path = scratch.path("end.mkv");
+        travel_media::excerpt(&last.path, last.frames, wrap, job.spec.rate, &path, job.control.as_ref())?;
+        let end = Clip { name: format!("the end of {}", last.name), path, dims: last.dims, frames: wrap, overlap: 0 };
+        if let Some(first) = clips.first_mut() {
+            first.overlap = wrap;
+        }
+        clips.insert(0, end);
     }
     Ok(clips)
 }

@@ -9,6 +9,7 @@ use crate::course::Course;
 use crate::error::EngineError;
 use crate::limits::{UPSCALE_PROMPT, UPSCALE_SEED_OFFSET};
 use crate::task::{JoinedOutput, UpscaleInput, parse, slot};
+use travel::Span;
 use travel_generators::process::LOG;
 use travel_generators::{Upscale, Wanted};
 
@@ -62,12 +63,15 @@ pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
     }
 
     job.control.phase("verify", u64::from(joined.frames));
-    let info = travel_media::probe(&made.clip, job.control.as_ref()).map_err(|source| match source.is_bad_input() {
+    // The film as it was stands in for the guide: black and still frames are the generator's fault where it is neither.
+    let all = [Span::new(0, work.frames)];
+    let survey = travel_media::survey(&made.clip, &work.video, &all, job.control.as_ref());
+    let survey = survey.map_err(|source| match source.is_bad_input() {
         true => EngineError::SpoiltClip { generator: name.to_owned(), source },
         false => source.into(),
     })?;
-    let wanted = Wanted { frames: work.frames, dims: work.dims, rate: work.rate, allow_still: true };
-    wanted.measure(&info).map_err(|flaw| EngineError::BadClip { generator: name.to_owned(), flaw })?;
+    let wanted = Wanted { frames: work.frames, dims: work.dims, rate: work.rate, allow_still: policy.allow_still };
+    wanted.verify(&survey).map_err(|flaw| EngineError::BadClip { generator: name.to_owned(), flaw })?;
     let film = scratch.path("film.mp4");
     job.control.phase("encode", u64::from(work.frames));
     let (frames, control) = (work.frames, job.control.as_ref());

@@ -26,7 +26,7 @@ pub(super) const KNOWN: [&str; 14] = [
 ];
 
 /// Slots for pictures to go by. Few jobs have any, so that nodes with one that nothing is given for are left out.
-pub(super) const REFERENCES: [&str; 2] = ["reference_1", "reference_2"];
+const REFERENCES: [&str; 2] = ["reference_1", "reference_2"];
 
 /// An input that is filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +108,11 @@ impl Template {
 
     pub(super) fn has(&self, name: &str) -> bool {
         self.slots.iter().any(|slot| slot.name == name)
+    }
+
+    /// Its slots for pictures to go by.
+    pub(super) fn references(&self) -> Vec<&'static str> {
+        REFERENCES.into_iter().filter(|slot| self.has(slot)).collect()
     }
 
     /// Classes of all nodes.

@@ -102,6 +102,7 @@ impl Child {
         on: &dyn Progress,
     ) -> Result<Self, GeneratorError> {
         let mut child = Self::spawn(name, recipe, device, log.map(Log::to).unwrap_or_default())?;
+        on.on_cancel(child.waker());
         child.ask(&Request::Hello { protocol: PROTOCOL })?;
         match child.reply(recipe.start, on) {
             Ok(Reply::Hello(hello)) => match hello.fault(PROTOCOL) {

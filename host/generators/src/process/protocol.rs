@@ -332,10 +332,121 @@ impl Hello {
             memory_mb: self.memory_mb,
             wants_guide: self.reads(Input::Guide),
             reads_prompts: self.reads(Input::Prompt),
-            reads_references: self.reads(Input::References),
+            references: if self.reads(Input::References) { u32::MAX } else { 0 },
             settings_schema: self.settings_schema.clone().unwrap_or_else(|| crate::settings::schema(json!({}))),
             pool: pool.to_owned(),
             notice: self.notice.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    const SCHEMA: &str = include_str!("../../../../docs/generator-protocol.schema.json");
+
+    fn schema() -> Value {
+        serde_json::from_str(SCHEMA).unwrap()
+    }
+
+    /// What the schema says of a message of this type and side.
+    fn of(side: &str, kind: &str) -> Value {
+        let schema = schema();
+        let all = schema.pointer(&format!("/$defs/{side}/oneOf")).and_then(Value::as_array).unwrap().clone();
+        let is = |one: &Value| one.pointer("/properties/type/const").and_then(Value::as_str) == Some(kind);
+        all.into_iter().find(is).unwrap()
+    }
+
+    fn keys(value: &Value) -> BTreeSet<String> {
+        value.as_object().unwrap().keys().cloned().collect()
+    }
+
+    fn accepts(message: &Value) -> bool {
+        jsonschema::draft202012::new(&schema()).unwrap().is_valid(message)
+    }
+
+    #[test]
+    fn the_published_schema_is_what_the_host_says() {
+        let (path, settings) = (Path::new("/tmp/a.mkv"), json!({"steps": 3}));
+        let generate = Generate {
+            id: "1",
+            guide: path,
+            mask: path,
+            first_frame: Some(path.to_owned()),
+            last_frame: None,
+            references: &[path.to_owned()],
+            prompt: "",
+            negative_prompt: "",
+            seed: u64::MAX,
+            width: 64,
+            height: 48,
+            frames: 17,
+            rate: [16, 1],
+            model: None,
+            settings: &settings,
+            output: path,
+            work_dir: path,
+        };
+        let enlarge = Enlarge {
+            id: "1",
+            video: path,
+            prompt: "",
+            seed: 0,
+            width: 64,
+            height: 48,
+            frames: 17,
+            rate: [16, 1],
+            model: Some("large"),
+            settings: &settings,
+            output: path,
+            work_dir: path,
+        };
+        for request in [
+            Request::Hello { protocol: PROTOCOL },
+            Request::Load { model: "large" },
+            Request::Cancel { id: "1" },
+            Request::Unload,
+            Request::Bye,
+            Request::Generate(Box::new(generate)),
+            Request::Upscale(Box::new(enlarge)),
+        ] {
+            let said = serde_json::to_value(&request).unwrap();
+            assert!(accepts(&said), "{said}");
+            let kind = said["type"].as_str().unwrap();
+            if !["unload", "bye"].contains(&kind) {
+                assert_eq!(keys(&said), keys(&of("fromHost", kind)["properties"]), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_published_schema_is_what_the_host_understands() {
+        let hello = json!({
+            "type": "hello", "protocol": PROTOCOL, "name": "x", "version": "1", "rates": [[16, 1]], "inputs": ["guide", "mask"],
+            "grid": {"step": 4, "offset": 1, "min": 17, "max": 81, "multiple": 16, "anchor_hold": 4}, "upscales": 2.0,
+            "models": ["a"], "memory_mb": 24000, "settings_schema": {}, "notice": "n",
+        });
+        assert_eq!(keys(&hello), keys(&of("fromGenerator", "hello")["properties"]), "every key is tried");
+        let error = json!({"type": "error", "id": "1", "class": "out-of-memory", "message": "m"});
+        let progress = json!({"type": "progress", "phase": "p", "step": 1, "of": 2, "preview": "/tmp/p.png"});
+        let done = json!({"type": "done", "id": "1", "output": "/tmp/o.mkv"});
+        for said in [hello.clone(), error, progress, done, json!({"type": "loaded"}), json!({"type": "unloaded"})] {
+            assert!(accepts(&said), "{said}");
+            serde_json::from_value::<Reply>(said).unwrap();
+        }
+        for (key, value) in
+            [("memory_mb", json!(0)), ("upscales", json!(1)), ("rates", json!([])), ("surprise", json!(1))]
+        {
+            let mut wrong = hello.clone();
+            wrong[key] = value;
+            assert!(!accepts(&wrong), "{key}");
+            let fault = serde_json::from_value::<Reply>(wrong).map(|reply| match reply {
+                Reply::Hello(hello) => hello.fault(PROTOCOL),
+                _ => None,
+            });
+            assert!(!matches!(fault, Ok(None)), "{key} is let pass");
         }
     }
 }

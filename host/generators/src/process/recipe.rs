@@ -93,10 +93,11 @@ pub struct Recipe {
     /// When it is left alone for a while.
     #[serde(default)]
     pub circuit: Circuit,
-    /// Pools of this machine's cards whose tasks have memory counted, and how much each may have, MiB; the smallest first.
-    #[serde(skip)]
-    pub card_pools: Vec<(String, u64)>,
 }
+
+/// Pools of this machine's cards, and how much memory a task of each may have, MiB; the most suitable first.
+#[derive(Debug, Clone, Default)]
+pub struct CardPools(pub Vec<(String, u64)>);
 
 /// Limits that the kernel enforces on the program and whatever it starts; none unless set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -135,7 +136,6 @@ impl Recipe {
             out_of_memory: Vec::new(),
             fallback: Vec::new(),
             circuit: Circuit::default(),
-            card_pools: Vec::new(),
         }
     }
 
@@ -194,11 +194,17 @@ impl Recipe {
     }
 
     /// The pool of a program that wants so much of a card's memory, MiB; what is wrong, in a sentence.
-    pub(super) fn pool_with<'a>(&'a self, name: &'a str, memory_mb: Option<u64>) -> Result<&'a str, String> {
-        let (Some(wanted), None, Some((largest, most))) = (memory_mb, &self.pool, self.card_pools.last()) else {
+    pub(super) fn pool_with<'a>(
+        &'a self,
+        name: &'a str,
+        memory_mb: Option<u64>,
+        pools: &'a CardPools,
+    ) -> Result<&'a str, String> {
+        let largest = pools.0.iter().max_by_key(|(_, memory)| *memory);
+        let (Some(wanted), None, Some((largest, most))) = (memory_mb, &self.pool, largest) else {
             return Ok(self.pool_of(name));
         };
-        let fits = self.card_pools.iter().find(|(_, memory)| *memory >= wanted);
+        let fits = pools.0.iter().find(|(_, memory)| *memory >= wanted);
         fits.map(|(pool, _)| pool.as_str()).ok_or_else(|| {
             format!(
                 "it wants {wanted} MiB of a card's memory; the largest pool of the devices, {largest}, gives {most}"
@@ -215,13 +221,13 @@ impl Recipe {
 
     /// The generator; nothing is started or asked yet.
     #[must_use]
-    pub fn generator(&self, name: &str, warm: &Warm) -> Arc<dyn Generator> {
+    pub fn generator(&self, name: &str, warm: &Warm, pools: &CardPools) -> Arc<dyn Generator> {
         if let Some(servers) = self.servers(name) {
             return Arc::new(servers);
         }
         match self.render_farm(name) {
             Some(farm) => Arc::new(farm),
-            None => Arc::new(Process::new(name, self.clone(), warm.clone())),
+            None => Arc::new(Process::new(name, self.clone(), warm.clone()).on(pools.clone())),
         }
     }
 

@@ -6,13 +6,13 @@
 use super::child::Child;
 use super::protocol::{Reply, Request};
 use crate::error::GeneratorError;
-use crate::generator::{Device, Progress};
+use crate::generator::Progress;
 use crate::limits::{RESTART_FIRST, RESTART_MOST};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-/// Whose program, and on which device.
+/// Whose program, and whose memory it takes: a card's, or that of a pool whose cards have no names.
 type Post = (String, Option<String>);
 
 /// Programs without work, and when programs may start again. They end with its last clone.
@@ -50,8 +50,8 @@ struct Trouble {
 
 impl Warm {
     /// The program kept for this post; another program on the device gives its memory back first.
-    pub(super) fn take(&self, generator: &str, device: Option<&Device>, on: &dyn Progress) -> Option<Child> {
-        let post = post(generator, device);
+    pub(super) fn take(&self, generator: &str, seat: Option<&str>, on: &dyn Progress) -> Option<Child> {
+        let post = post(generator, seat);
         let mut state = self.0.0.lock();
         let own = state.parked.iter().position(|parked| parked.post == post);
         // One that has died meanwhile is no reason for a job to fail.
@@ -69,9 +69,9 @@ impl Warm {
     }
 
     /// Keeps a program that may be asked again, and is so for certain: it has just answered.
-    pub(super) fn park(&self, generator: &str, device: Option<&Device>, child: Child, idle: Duration) {
-        self.0.0.lock().troubles.remove(&post(generator, device));
-        self.put_back(Parked { post: post(generator, device), child, until: Instant::now() + idle });
+    pub(super) fn park(&self, generator: &str, seat: Option<&str>, child: Child, idle: Duration) {
+        self.0.0.lock().troubles.remove(&post(generator, seat));
+        self.put_back(Parked { post: post(generator, seat), child, until: Instant::now() + idle });
     }
 
     fn put_back(&self, parked: Parked) {
@@ -87,10 +87,10 @@ impl Warm {
     }
 
     /// A program of this post has died; the next start waits.
-    pub(super) fn has_died(&self, generator: &str, device: Option<&Device>) {
+    pub(super) fn has_died(&self, generator: &str, seat: Option<&str>) {
         let mut state = self.0.0.lock();
         let trouble =
-            state.troubles.entry(post(generator, device)).or_insert(Trouble { deaths: 0, not_before: Instant::now() });
+            state.troubles.entry(post(generator, seat)).or_insert(Trouble { deaths: 0, not_before: Instant::now() });
         let pause = RESTART_FIRST.saturating_mul(1 << trouble.deaths.min(10)).min(RESTART_MOST);
         *trouble = Trouble { deaths: trouble.deaths.saturating_add(1), not_before: Instant::now() + pause };
     }
@@ -99,10 +99,10 @@ impl Warm {
     pub(super) fn await_start(
         &self,
         generator: &str,
-        device: Option<&Device>,
+        seat: Option<&str>,
         on: &dyn Progress,
     ) -> Result<(), GeneratorError> {
-        let Some(not_before) = self.0.0.lock().troubles.get(&post(generator, device)).map(|t| t.not_before) else {
+        let Some(not_before) = self.0.0.lock().troubles.get(&post(generator, seat)).map(|t| t.not_before) else {
             return Ok(());
         };
         let (wake, woken) = mpsc::channel::<()>();
@@ -182,6 +182,6 @@ fn reap(shared: &Shared) {
     }
 }
 
-fn post(generator: &str, device: Option<&Device>) -> Post {
-    (generator.to_owned(), device.map(|device| device.name.clone()))
+fn post(generator: &str, seat: Option<&str>) -> Post {
+    (generator.to_owned(), seat.map(str::to_owned))
 }

@@ -85,12 +85,15 @@ pub(super) fn fence(tx: &Tx<'_>, task: TaskId, token: LeaseToken) -> Outcome<Hel
 /// run has no gaps even though events of many runs are written together.
 pub(super) fn event(tx: &Tx<'_>, run: RunId, task: Option<TaskId>, kind: EventKind, data: &Value) -> Outcome<()> {
     let data = (!data.is_null()).then(|| data.to_string());
-    change(
+    let told = change(
         tx.sql,
         "INSERT INTO event(run_id, seq, task_id, at, kind, data)
          SELECT id, next_seq, ?2, ?3, ?4, ?5 FROM run WHERE id = ?1",
         params![run, task, tx.now, kind, data],
     )?;
+    if told == 0 {
+        return Err(QueueError::UnknownRun(run.to_string()).into());
+    }
     change(tx.sql, "UPDATE run SET next_seq = next_seq + 1 WHERE id = ?1", [run])?;
     Ok(())
 }

@@ -48,6 +48,7 @@ fn segment(s: o::Segment) -> travel::Segment {
             o::Source::Continued => travel::Source::Continued,
             o::Source::Segment(node) => travel::Source::Segment(node),
         },
+        returns: s.returns,
         leg: travel::Leg {
             prompt: s.leg.prompt,
             negative_prompt: s.leg.negative_prompt,

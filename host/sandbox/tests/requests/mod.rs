@@ -33,15 +33,18 @@ pub(crate) fn orchestrate() -> impl Strategy<Value = orchestrate::Request> {
     ];
     // Now and then a list of another length, which is refused.
     let off = prop_oneof![9 => Just(0usize), 1 => Just(1)];
-    (0usize..12, prop::option::of(1u32..90), off, grid(), params, 1u32..40).prop_flat_map(
-        |(stills, continued, off, grid, params, max_nodes)| {
-            let legs = if continued.is_some() { stills } else { stills.saturating_sub(1).max(1) } + off;
+    let wrap = prop_oneof![3 => Just(0u32), 1 => 1u32..20];
+    (0usize..12, prop::option::of(1u32..90), off, grid(), params, 1u32..40, wrap).prop_flat_map(
+        |(stills, continued, off, grid, params, max_nodes, wrap)| {
+            let round = wrap > 0 && stills > 1 && continued.is_none();
+            let shown = stills + usize::from(round);
+            let legs = if continued.is_some() { stills } else { shown.saturating_sub(1).max(1) } + off;
             let leg = (1u32..120, prop_oneof![Just(0u32), 1u32..24], ".{0,12}", any::<u64>());
             prop::collection::vec(leg, legs).prop_map(move |legs| orchestrate::Request {
                 run: "run".into(),
                 canvas: CANVAS,
                 rate: RATE,
-                stills: (0..stills as u32).map(|id| medium(id, MediumKind::Still, 1)).collect(),
+                stills: (0..shown).map(|id| medium((id % stills.max(1)) as u32, MediumKind::Still, 1)).collect(),
                 continued: continued.map(|frames| medium(99, MediumKind::Clip, frames)),
                 legs: legs
                     .into_iter()
@@ -55,6 +58,7 @@ pub(crate) fn orchestrate() -> impl Strategy<Value = orchestrate::Request> {
                         settings: "{}".into(),
                     })
                     .collect(),
+                wrap: if round { wrap } else { 0 },
                 grid,
                 params: params.clone(),
                 max_nodes: max_nodes.max(4),
@@ -91,13 +95,15 @@ fn guide_params() -> impl Strategy<Value = String> {
 
 pub(crate) fn guide() -> impl Strategy<Value = guide::Request> {
     let strength = prop_oneof![Just(1.0f32), 0.0..=1.0f32];
-    (1u32..100, 0u32..30, any::<bool>(), any::<bool>(), any::<bool>(), 1u32..12, strength, guide_params()).prop_map(
-        |(new, overlap, chained, start, end, hold, strength, params)| {
+    let ends = (any::<bool>(), any::<bool>(), prop_oneof![3 => Just(0u32), 1 => 1u32..12]);
+    (1u32..100, 0u32..30, any::<bool>(), ends, 1u32..12, strength, guide_params()).prop_map(
+        |(new, overlap, chained, (start, end, wrap), hold, strength, params)| {
+            let wrap = if wrap < new { wrap } else { 0 };
             let total = new + overlap;
             let previous = (chained && overlap > 0).then(|| (MediumId(7), Span::new(40 - overlap, overlap)));
             let mut key_frames = Vec::new();
-            let hold = hold.min(new);
-            let end_from = total - hold;
+            let hold = hold.min(if wrap > 0 { wrap } else { new });
+            let end_from = total - hold.max(wrap);
             if start && end_from > 0 {
                 let at = if previous.is_some() { total / 2 } else { overlap.saturating_sub(1) };
                 if at < end_from {
@@ -105,7 +111,8 @@ pub(crate) fn guide() -> impl Strategy<Value = guide::Request> {
                 }
             }
             if end {
-                key_frames.push(KeyFrame { at: total - 1, still: MediumId(1), strength: 1.0, hold });
+                let at = if wrap > 0 { total - wrap } else { total - 1 };
+                key_frames.push(KeyFrame { at, still: MediumId(1), strength: 1.0, hold });
             }
             guide::Request {
                 place: Place { index: 0, of: 3, new, overlap, total },
@@ -113,11 +120,13 @@ pub(crate) fn guide() -> impl Strategy<Value = guide::Request> {
                 rate: RATE,
                 key_frames,
                 previous,
+                next: (wrap > 0).then(|| (MediumId(8), Span::new(0, wrap))),
                 grid: Grid::ANY,
                 media: vec![
                     medium(0, MediumKind::Still, 1),
                     medium(1, MediumKind::Still, 1),
                     medium(7, MediumKind::Clip, 40),
+                    medium(8, MediumKind::Clip, 30),
                 ],
                 params,
             }

@@ -42,6 +42,7 @@ fn segment(s: travel::Segment) -> o::Segment {
             travel::Source::Continued => o::Source::Continued,
             travel::Source::Segment(node) => o::Source::Segment(node),
         },
+        returns: s.returns,
         leg: o::Leg {
             prompt: s.leg.prompt,
             negative_prompt: s.leg.negative_prompt,

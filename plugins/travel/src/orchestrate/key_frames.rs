@@ -6,7 +6,8 @@
 use travel::orchestrate::Request;
 use travel::{KeyFrame, MediumId, Place, Source};
 
-pub(super) fn of(place: Place, continues: Source, request: &Request, hold: u32) -> Vec<KeyFrame> {
+/// `wrap` frames at the segment's end are the film's beginning again: its still stands where they begin.
+pub(super) fn of(place: Place, continues: Source, request: &Request, hold: u32, wrap: u32) -> Vec<KeyFrame> {
     let still = |index: Option<u32>| index.and_then(|i| request.stills.get(i as usize)).map(|s| s.id);
     let (from, to) = if request.continued.is_some() {
         (still(place.index.checked_sub(1)), still(Some(place.index)))
@@ -16,11 +17,14 @@ pub(super) fn of(place: Place, continues: Source, request: &Request, hold: u32) 
     let end = to.map(|id| {
         // Within the new frames, and clear of a start still at frame 0.
         let room = place.new.min(place.total.saturating_sub(1)).max(1);
-        KeyFrame { at: place.total.saturating_sub(1), still: id, strength: 1.0, hold: hold.min(room) }
+        match wrap {
+            0 => KeyFrame { at: place.total.saturating_sub(1), still: id, strength: 1.0, hold: hold.min(room) },
+            _ => KeyFrame { at: place.total.saturating_sub(wrap), still: id, strength: 1.0, hold: hold.min(wrap) },
+        }
     });
     let start = from.and_then(|id| start(place, continues, id)).filter(|start| {
         // A segment of a single frame shows what the next one leaves from.
-        end.is_none_or(|end| start.at < place.total.saturating_sub(end.hold))
+        end.and_then(|end| end.span(place.total)).is_none_or(|end| start.at < end.start)
     });
     start.into_iter().chain(end).collect()
 }
