@@ -39,6 +39,7 @@ bench: build python ## the benchmarks of docs/benchmarks.md, beside their peers 
 	python3 tests/bench/stitch.py
 	python3 tests/bench/parts.py
 	python3 tests/bench/crossfades.py
+	python3 tests/bench/longest.py
 	$(CARGO) bench -p travel-queue --bench figures
 	$(CARGO) test --release -p travel-engine --test scheduling -- --nocapture
 	$(CARGO) build --release -p travel-queue --example lifecycle && python3 host/queue/bench/peers.py

@@ -301,6 +301,8 @@ fn films_are_made_larger_with_less_memory_and_by_others_too() {
     let (_, course) =
         larger("upscales-with-tiles", "out-of-memory = [{ settings = { tiles = 2 } }, { settings = { tiles = 4 } }]\n");
     assert_eq!(course["rungs"], 2, "{course}");
+    let (_, course) = larger("upscales-black", "fallback = [\"lanczos\"]\n");
+    assert!(course["because"].as_str().unwrap().contains("a black clip"), "{course}");
     let (desk, course) = larger("upscales-never", "fallback = [\"dissolve\", \"lanczos\"]\n");
     assert_eq!(course["generator"], "lanczos", "dissolve makes no films larger: {course}");
     let told = desk.ok(&["runs", "show", "trip"]);

@@ -160,3 +160,17 @@ fn a_host_that_cannot_reach_its_queue_stops_what_runs_and_begins_it_anew() {
     drop(other);
     assert_goes_on(&desk, host);
 }
+
+#[test]
+fn who_asks_is_told_that_the_host_drains() {
+    let desk = Desk::new();
+    let host = host_at_work(&desk);
+    let pictures = desk.pictures(3);
+    desk.json(&quick("travel", &pictures, &["--name", "next", "--generator", "waiting"]));
+    let explained = || desk.json(&["tasks", "explain", &desk.json(&["tasks", "list", "next"])[0]["id"].to_string()]);
+    host.signal("TERM");
+    wait_until(|| explained()["reason"] == "draining");
+    std::fs::write(desk.path("go"), "").unwrap();
+    assert_eq!(host.end(), Some(0));
+    assert_eq!(explained()["reason"], "no_host");
+}

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use travel_generators::Device;
 use travel_queue::limits::{HEARTBEAT, SELF_FENCE};
 use travel_queue::{
@@ -182,7 +182,8 @@ impl Host {
                     Err(e) => break Err(e),
                 }
                 // Without room nobody would take what becomes due.
-                if due.is_none() && hands.slots.has_room() {
+                let takes_more = !self.is_one_by_one || hands.running.is_empty();
+                if due.is_none() && takes_more && hands.slots.has_room() {
                     due = match self.next_due().await {
                         Ok(next) => next,
                         Err(EngineError::Queue(e)) if is_passing(&e) => Some(QUEUE_RETRY),
@@ -486,6 +487,8 @@ impl Host {
 struct Fence {
     /// What runs, and when its lease was asked for last.
     held: Mutex<Vec<(Instant, Weak<Control>)>>,
+    /// Something more is held.
+    more: Notify,
 }
 
 impl Fence {
@@ -502,6 +505,8 @@ impl Fence {
         let mut held = self.held();
         held.retain(|(_, held)| held.strong_count() > 0);
         held.push((asked, Arc::downgrade(control)));
+        drop(held);
+        self.more.notify_one();
     }
 
     /// Stops what was not renewed for too long, and says when the next would have to be.
@@ -509,18 +514,23 @@ impl Fence {
         let mut held = self.held();
         let fallen = held.extract_if(.., |(asked, _)| *asked + SELF_FENCE <= now);
         let fallen: Vec<_> = fallen.filter_map(|(_, control)| control.upgrade()).collect();
+        let next = held.iter().map(|(asked, _)| *asked).min().unwrap_or(now) + SELF_FENCE;
+        drop(held);
         if !fallen.is_empty() {
             tracing::error!("the queue was not reached for {SELF_FENCE:?}; what runs is stopped and handed back");
             fallen.iter().for_each(|control| control.stop(Stop::Release));
         }
-        held.iter().map(|(asked, _)| *asked).min().unwrap_or(now) + SELF_FENCE
+        next
     }
 
     async fn guard(fence: Arc<Self>) {
         loop {
-            // What is claimed meanwhile falls later than all that is held now.
             let next = fence.fall(Instant::now());
-            tokio::time::sleep_until(next.into()).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(next.into()) => {}
+                // A claim whose answer took long may fall before all that was held.
+                () = fence.more.notified() => {}
+            }
         }
     }
 }

@@ -90,8 +90,9 @@ for line in sys.stdin:
         say(type="error", id=request["id"], **{"class": "fatal"}, message="no luck today")
     elif kind == "upscale" and FAULT == "upscales-with-tiles" and request["settings"].get("tiles", 1) < 4:
         say(type="error", id=request["id"], **{"class": "out-of-memory"}, message="the tiles are too large")
-    elif kind == "upscale" and FAULT == "upscales-with-tiles":
-        size = ["-vf", f"scale={request['width']}:{request['height']}", "-c:v", "libx264rgb", "-qp", "0"]
+    elif kind == "upscale" and FAULT in ("upscales-with-tiles", "upscales-black"):
+        looks = "," + LOOKS["black"] if FAULT == "upscales-black" else ""
+        size = ["-vf", f"scale={request['width']}:{request['height']}{looks}", "-c:v", "libx264rgb", "-qp", "0"]
         subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", request["video"], *size, request["output"]], check=True)
         say(type="done", id=request["id"], output=request["output"])
     elif kind == "upscale":

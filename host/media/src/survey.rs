@@ -24,7 +24,7 @@ pub struct Survey {
     pub brightest: f64,
     /// Mean absolute difference to the first frame, of the frame that differs most from it.
     pub farthest: f64,
-    /// The frames that the guide gave; nothing when it gave none.
+    /// The frames that the guide gave; nothing when it gave none, or frames of another size.
     pub known: Option<Known>,
 }
 
@@ -37,7 +37,7 @@ pub struct Known {
     pub brightest: f64,
     /// Mean absolute difference of the first and the last of them, in the guide.
     pub apart: f64,
-    /// Mean absolute difference of the clip's frames to the guide's; 0 where they are of another size.
+    /// Mean absolute difference of the clip's frames to the guide's.
     pub off: f64,
     /// The same of the frame that differs most.
     pub off_most: f64,
@@ -59,10 +59,10 @@ pub fn survey(clip: &Path, guide: &Path, keep: &[Span], on: &dyn Watch) -> Resul
         let path = clip.path();
         let frame = clip.geometry().show(to_rgb(&frame, path)?, path)?;
         brightest = brightest.max(luma(&frame));
-        if is_in(keep, at) {
+        if alike && is_in(keep, at) {
             guide.seek_to_frame(at)?;
             if let Some(truth) = guide.next() {
-                known.see(truth?, Some(&frame).filter(|_| alike));
+                known.see(truth?, &frame);
             }
         }
         match &first {
@@ -91,8 +91,8 @@ struct Sight {
 }
 
 impl Sight {
-    fn see(&mut self, truth: RgbFrame, returned: Option<&RgbFrame>) {
-        let off = returned.map_or(0.0, |returned| difference(&truth, returned));
+    fn see(&mut self, truth: RgbFrame, returned: &RgbFrame) {
+        let off = difference(&truth, returned);
         self.frames = self.frames.saturating_add(1);
         self.brightest = self.brightest.max(luma(&truth));
         (self.off, self.off_most) = (self.off + off, self.off_most.max(off));

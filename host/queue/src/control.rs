@@ -158,6 +158,19 @@ pub enum Reason {
         /// Places of that pool, over all hosts.
         places: u32,
     },
+    /// A host has it, and prepares it until its place is free.
+    Prepared {
+        /// Who has it.
+        worker: WorkerId,
+        /// The worker's machine.
+        host: String,
+        /// For how long.
+        for_ms: u64,
+        /// Whether nothing more can be done before.
+        waits: bool,
+        /// Whether it was asked to stop.
+        stopping: bool,
+    },
     /// It runs.
     Running {
         /// Who runs it.
@@ -222,7 +235,7 @@ impl fmt::Display for Reason {
             ),
             Self::Kept { pool, r#for } => write!(
                 f,
-                "every place of pool {pool} is kept free for task {}, which is too large for the room there is and has waited long",
+                "every place of pool {pool} is kept free for task {}, which is too large for the room that there is",
                 r#for
             ),
             Self::NoWorkerOffers { pool, offered } => {
@@ -247,6 +260,15 @@ impl fmt::Display for Reason {
                     0 => Ok(()),
                     n => write!(f, ", in turns with {n} other tenants"),
                 }
+            }
+            Self::Prepared { worker, host, for_ms, waits, stopping } => {
+                let what = if *waits { "is prepared" } else { "is being prepared" };
+                write!(
+                    f,
+                    "it {what}, and its place is not free yet: worker {worker} on {host} has had it for {}",
+                    span(*for_ms)
+                )?;
+                if *stopping { f.write_str(", and it was asked to stop") } else { Ok(()) }
             }
             Self::Running { worker, host, for_ms, progress, stopping } => {
                 write!(f, "worker {worker} on {host} has run it for {}", span(*for_ms))?;

@@ -60,6 +60,7 @@ sqlite! {
         a_result_is_remembered_by_what_it_was_made_from_and_for_its_tenant,
         what_a_finished_run_has_made_can_be_forgotten_but_for_some_slots,
         a_redo_that_failed_can_be_undone_by_its_former_take,
+        a_result_that_is_chosen_may_be_all_that_a_run_needs,
         a_redo_does_not_set_going_what_needs_another_failed_task;
     leases:
         a_stale_answer_changes_nothing,

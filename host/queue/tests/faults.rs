@@ -65,7 +65,8 @@ struct Host {
 impl Host {
     fn start(test: &str, path: &Path, seed: u64) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--ignored", "--nocapture"])
+            // With one thread the name of the test would stand before its first word.
+            .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=2"])
             .env(DATABASE, path)
             .env(SEED, seed.to_string())
             .stdin(Stdio::piped())

@@ -9,9 +9,9 @@ use crate::course::Course;
 use crate::error::EngineError;
 use crate::limits::{UPSCALE_PROMPT, UPSCALE_SEED_OFFSET};
 use crate::task::{JoinedOutput, UpscaleInput, parse, slot};
-use travel::Span;
 use travel_generators::process::LOG;
 use travel_generators::{Upscale, Wanted};
+use travel_media::Known;
 
 pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
     let input: UpscaleInput = parse("upscale", &job.claimed.input).map_err(EngineError::Stored)?;
@@ -63,18 +63,21 @@ pub(super) fn enlarge(job: &Job<'_>) -> Result<Done, EngineError> {
     }
 
     job.control.phase("verify", u64::from(joined.frames));
-    // The film as it was stands in for the guide: black and still frames are the generator's fault where it is neither.
-    let all = [Span::new(0, work.frames)];
-    let survey = travel_media::survey(&made.clip, &work.video, &all, job.control.as_ref());
-    let survey = survey.map_err(|source| match source.is_bad_input() {
+    let control = job.control.as_ref();
+    let survey = travel_media::survey(&made.clip, &work.video, &[], control);
+    let mut survey = survey.map_err(|source| match source.is_bad_input() {
         true => EngineError::SpoiltClip { generator: name.to_owned(), source },
         false => source.into(),
     })?;
+    // The film as it was stands in for what the guide gives: where it is neither black nor still, no larger one is.
+    let before = travel_media::survey(&work.video, &work.video, &[], control)?;
+    let (brightest, apart) = (before.brightest, before.farthest);
+    survey.known = Some(Known { frames: work.frames, brightest, apart, off: 0.0, off_most: 0.0 });
     let wanted = Wanted { frames: work.frames, dims: work.dims, rate: work.rate, allow_still: policy.allow_still };
     wanted.verify(&survey).map_err(|flaw| EngineError::BadClip { generator: name.to_owned(), flaw })?;
     let film = scratch.path("film.mp4");
     job.control.phase("encode", u64::from(work.frames));
-    let (frames, control) = (work.frames, job.control.as_ref());
+    let frames = work.frames;
     travel_media::encode_film(&made.clip, frames, work.dims, work.rate, &spec.encode, &film, control)?;
     let info = verified(job, &film, frames)?;
     deliver(job, &scratch, &film, info, joined.seams, Some(course))

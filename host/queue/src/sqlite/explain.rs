@@ -180,11 +180,12 @@ fn offers(sql: &Connection) -> Outcome<Offers> {
 
 fn running(sql: &Connection, view: &TaskView, now: TimestampMs) -> Outcome<Reason> {
     let host = first(sql, "SELECT host FROM worker WHERE id = ?1", [view.worker], |row| Ok(row.get(0)?))?;
-    Ok(Reason::Running {
-        worker: view.worker.unwrap_or(crate::ids::WorkerId(0)),
-        host: host.unwrap_or_default(),
-        for_ms: ms(view.started_at.unwrap_or(now), now),
-        progress: view.progress.clone(),
-        stopping: view.cancel_at.is_some(),
+    let (worker, host) = (view.worker.unwrap_or(crate::ids::WorkerId(0)), host.unwrap_or_default());
+    let (for_ms, stopping) = (ms(view.started_at.unwrap_or(now), now), view.cancel_at.is_some());
+    let place = "SELECT charged_from IS NULL, waits FROM task WHERE id = ?1";
+    let place = first(sql, place, [view.id], |row| Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?)))?;
+    Ok(match place {
+        Some((true, waits)) => Reason::Prepared { worker, host, for_ms, waits, stopping },
+        _ => Reason::Running { worker, host, for_ms, progress: view.progress.clone(), stopping },
     })
 }

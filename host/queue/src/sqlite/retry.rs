@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::columns::{all, change, first, task_ids, word};
 use super::fault::Outcome;
-use super::ledger::{FoundRun, add_open, event, find_run, signed, task_place};
+use super::ledger::{FoundRun, add_open, event, find_run, settle, signed, task_place};
 use super::parcel;
 use super::submit::{add_artifacts, refuse_beyond_quota};
 use super::takes;
@@ -119,8 +119,10 @@ pub(super) fn redo(tx: &Tx<'_>, tasks: &[(TaskId, RedoParcel)]) -> Outcome<Reviv
     }
     let over: Vec<TaskId> = over.into_iter().collect();
     change(tx.sql, "UPDATE run SET cancel_at = NULL WHERE id = ?1", [run])?;
-    if !over.is_empty() {
+    if !over.is_empty() || found.state != RunState::Active {
         revive(tx, run, &over)?;
+        // Where nothing has to be done again, a result that was chosen may be all that the run needed.
+        settle(tx, run)?;
     }
     Ok(Revived { run, run_state: find_run(tx, run)?.state, tasks: over })
 }

@@ -235,6 +235,16 @@ pub(crate) fn every_task_can_say_why_it_is_where_it_is(database: &dyn Database) 
     bench.store.set_pool_paused("gpu", false).unwrap();
     set(LaneChange::Paused(false));
 
+    let ahead = ClaimRequest { ahead: true, ..ClaimRequest::new(bench.worker, ["gpu"]) };
+    let s4 = bench.store.claim(ahead).unwrap().unwrap();
+    let prepared = format!("it is being prepared, and its place is not free yet: worker {} on", bench.worker);
+    assert!(says("s4").starts_with(&prepared), "{}", says("s4"));
+    bench.store.await_work(s4.task, s4.token).unwrap();
+    assert!(says("s4").starts_with("it is prepared, and its place is not free yet"), "{}", says("s4"));
+    bench.store.begin_work(s4.task, s4.token).unwrap();
+    assert!(says("s4").ends_with("has run it for 0s"), "{}", says("s4"));
+    bench.store.release(s4.task, s4.token).unwrap();
+
     bench.fail(&s3, Retry::After(Duration::from_secs(40)));
     assert_eq!(says("s3"), "attempt 1 of 3 failed, the next is due in 40s; it failed with: no frame for 60 s");
     bench.store.pause_run(run).unwrap();

@@ -142,6 +142,21 @@ pub(crate) fn a_redo_that_failed_can_be_undone_by_its_former_take(database: &dyn
     bench.sound();
 }
 
+pub(crate) fn a_result_that_is_chosen_may_be_all_that_a_run_needs(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let run = make_all(&bench);
+    let film = bench.view(run, "film").id;
+    let former = bench.store.takes(film).unwrap()[0].token;
+    bench.store.redo(vec![(film, Redo::Anew(json!({"seed": 2})))]).unwrap();
+    let again = bench.take("film");
+    bench.fail(&again, Retry::Never);
+    assert_eq!(bench.run(run).state, RunState::Failed);
+    let revived = bench.store.redo(vec![(film, Redo::Choose(former))]).unwrap();
+    assert_eq!((revived.run_state, revived.tasks), (RunState::Succeeded, Vec::new()));
+    assert_eq!((bench.run(run).failed_tasks, bench.run(run).error), (0, None));
+    bench.sound();
+}
+
 pub(crate) fn a_redo_does_not_set_going_what_needs_another_failed_task(database: &dyn Database) {
     let bench = Bench::new(database);
     let run = diamond(&bench);
