@@ -347,3 +347,14 @@ fn a_run_beyond_its_tenants_quota_is_refused_before_anything_of_it_is_stored() {
     assert!(!stored.exists() || std::fs::read_dir(stored).unwrap().next().is_none());
     desk.json(&quick("travel", &pictures, &[]));
 }
+
+#[test]
+fn a_host_that_ends_says_what_it_leaves() {
+    let desk = Desk::new();
+    let pictures = desk.pictures(2);
+    desk.json(&quick("travel", &pictures, &["--name", "trip", "--output-dir", "out"]));
+    desk.ok(&["queue", "pause", "--pool", "plan"]);
+    assert_eq!(desk.json(&["run", "--until-idle"]), serde_json::json!({"event": "left", "tasks": 1}));
+    desk.ok(&["queue", "resume", "--pool", "plan"]);
+    assert_ne!(desk.json(&["run", "--until-idle"])["event"], "left");
+}

@@ -158,6 +158,17 @@ pub enum Reason {
         /// Places of that pool, over all hosts.
         places: u32,
     },
+    /// The host that had it is gone, and the next one takes it up.
+    Left {
+        /// Who had it.
+        worker: WorkerId,
+        /// The worker's machine.
+        host: String,
+        /// When it was taken.
+        for_ms: u64,
+        /// Whether it was asked to stop.
+        stopping: bool,
+    },
     /// A host has it, and prepares it until its place is free.
     Prepared {
         /// Who has it.
@@ -260,6 +271,11 @@ impl fmt::Display for Reason {
                     0 => Ok(()),
                     n => write!(f, ", in turns with {n} other tenants"),
                 }
+            }
+            Self::Left { worker, host, for_ms, stopping } => {
+                let then = if *stopping { "ends it" } else { "takes it up again" };
+                let ago = span(*for_ms);
+                write!(f, "worker {worker} on {host} began it {ago} ago and is gone; the next `travel-host run` {then}")
             }
             Self::Prepared { worker, host, for_ms, waits, stopping } => {
                 let what = if *waits { "is prepared" } else { "is being prepared" };

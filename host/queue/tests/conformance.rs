@@ -89,6 +89,7 @@ sqlite! {
         waiting_for_a_place_is_not_charged,
         a_lane_can_be_limited_and_paused,
         a_tenant_has_no_more_open_runs_than_its_quota,
+        who_starts_beside_running_tasks_pays_nothing_for_them,
         a_loaded_model_goes_first_among_equals;
     operate:
         a_paused_run_holds_back_what_has_not_started,

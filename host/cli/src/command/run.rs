@@ -1,5 +1,6 @@
 //! `run`: be the host.
 
+use super::print_json;
 use crate::args::{Global, RunCommand};
 use crate::diagnostic::{Diagnostic, STOPPED};
 use crate::legacy::bridge::{self, Bridge};
@@ -34,6 +35,7 @@ pub fn run(global: &Global, args: &RunCommand) -> Result<u8, Diagnostic> {
     }
     let host = Host::new(Arc::clone(&store), Arc::clone(&shop), place.places(), observer(global, None));
     let policy = place.config.clean_up.policy();
+    let queue = Arc::clone(&store);
     let wish = runtime()?.block_on(async {
         let shutdown = on_signal(First::Drain)?;
         if let Some(bridge) = &bridge {
@@ -61,8 +63,26 @@ pub fn run(global: &Global, args: &RunCommand) -> Result<u8, Diagnostic> {
         // Tasks may still be at work: nothing of them is waited for.
         std::process::exit(STOPPED.into());
     }
+    if until == Until::Idle && wish == Shutdown::No {
+        tell_left(queue.as_ref(), global)?;
+    }
     drop(lock);
     Ok(if wish == Shutdown::Now { STOPPED } else { 0 })
+}
+
+/// Says what a host leaves that ends because there is nothing that it may do.
+fn tell_left(queue: &dyn Store, global: &Global) -> Result<(), Diagnostic> {
+    let tasks = queue.stats()?.tasks;
+    let left: u64 = tasks.iter().filter(|(state, _)| !state.is_final()).map(|(_, tasks)| tasks).sum();
+    if left == 0 {
+        return Ok(());
+    }
+    if global.json {
+        return print_json(&serde_json::json!({ "event": "left", "tasks": left })).map(drop);
+    }
+    let tasks = if left == 1 { "1 task is" } else { &format!("{left} tasks are") };
+    tell(&format!("{tasks} left that may not run now; `travel-host tasks explain ID` says why"));
+    Ok(())
 }
 
 /// How often a host cleans up.

@@ -335,7 +335,8 @@ impl Hello {
             references: if self.reads(Input::References) { u32::MAX } else { 0 },
             settings_schema: self.settings_schema.clone().unwrap_or_else(|| crate::settings::schema(json!({}))),
             pool: pool.to_owned(),
-            notice: self.notice.clone(),
+            // It is shown on terminals.
+            notice: self.notice.as_ref().map(|notice| notice.replace(char::is_control, " ")),
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn explain(sql: &Connection, task: TaskId, host_works: bool, now: Tim
             error: view.error.clone(),
         },
         TaskState::Ready => ready(sql, &view, host_works, now)?,
-        TaskState::Running => running(sql, &view, now)?,
+        TaskState::Running => running(sql, &view, host_works, now)?,
         TaskState::Succeeded | TaskState::Failed | TaskState::Cancelled | TaskState::Skipped => Reason::Over {
             ago_ms: ms(view.finished_at.unwrap_or(now), now),
             failures: view.failures,
@@ -178,10 +178,13 @@ fn offers(sql: &Connection) -> Outcome<Offers> {
     Ok(offers)
 }
 
-fn running(sql: &Connection, view: &TaskView, now: TimestampMs) -> Outcome<Reason> {
+fn running(sql: &Connection, view: &TaskView, host_works: bool, now: TimestampMs) -> Outcome<Reason> {
     let host = first(sql, "SELECT host FROM worker WHERE id = ?1", [view.worker], |row| Ok(row.get(0)?))?;
     let (worker, host) = (view.worker.unwrap_or(crate::ids::WorkerId(0)), host.unwrap_or_default());
     let (for_ms, stopping) = (ms(view.started_at.unwrap_or(now), now), view.cancel_at.is_some());
+    if !host_works {
+        return Ok(Reason::Left { worker, host, for_ms, stopping });
+    }
     let place = "SELECT charged_from IS NULL, waits FROM task WHERE id = ?1";
     let place = first(sql, place, [view.id], |row| Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?)))?;
     Ok(match place {

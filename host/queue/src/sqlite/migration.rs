@@ -19,6 +19,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema_v5.sql")),
     M::up(include_str!("schema_v6.sql")),
     M::up(include_str!("schema_v7.sql")).foreign_key_check(),
+    M::up(include_str!("schema_v8.sql")).foreign_key_check(),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -127,12 +127,19 @@ fn no_trigger_looks_at_more_than_a_pool() {
         for statement in body.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
             assert_none_scans_what_grows(&sql, &name, statement);
             let plan = plan(&sql, statement);
-            let lanes = plan.lines().filter(|line| line.contains(" lane"));
-            lanes.for_each(|line| assert!(line.starts_with("SEARCH lane USING PRIMARY KEY (pool=?"), "{name}: {plan}"));
+            for line in plan.lines() {
+                let of_lanes =
+                    ["SCAN lane", "SCAN other", "SEARCH lane", "SEARCH other"].iter().any(|of| line.starts_with(of));
+                assert!(!of_lanes || line.contains(" USING PRIMARY KEY (pool=?"), "{name}: {line} of\n{plan}");
+            }
+            assert!(
+                !plan.contains(" task ") || plan.contains("USING COVERING INDEX task_running (pool=? AND tenant_id=?)"),
+                "{plan}"
+            );
             statements += 1;
         }
     }
-    assert_eq!(statements, 3);
+    assert_eq!(statements, 4);
 }
 
 #[test]

@@ -242,6 +242,32 @@ pub(crate) fn a_lane_can_be_limited_and_paused(database: &dyn Database) {
     bench.sound();
 }
 
+/// What running tasks were charged in advance is no usage, and is not laid upon whoever starts beside them.
+pub(crate) fn who_starts_beside_running_tasks_pays_nothing_for_them(database: &dyn Database) {
+    let bench = Bench::new(database);
+    let submit = |tenant: &str| {
+        let run = (0..24).fold(NewRun::new(tenant, "film", json!(null)), |run, n| run.task(task(&format!("s{n}"))));
+        bench.store.submit(run).unwrap();
+    };
+    submit("zed");
+    // One runs and one is prepared behind it, as on a host; each is charged a minute, and takes less than a second.
+    let mut held = std::collections::VecDeque::from([bench.claim().unwrap(), bench.claim().unwrap()]);
+    submit("abe");
+    let mut served = Vec::new();
+    for _ in 0..24 {
+        bench.clock.set(bench.clock.now().after(Duration::from_millis(400)));
+        let done = held.pop_front().unwrap();
+        bench.done(&done);
+        let next = bench.claim().unwrap();
+        served.push(next.tenant.clone());
+        bench.store.begin_work(next.task, next.token).unwrap();
+        held.push_back(next);
+    }
+    let of_abe = served.iter().filter(|tenant| *tenant == "abe").count();
+    assert!((11..=13).contains(&of_abe), "{of_abe} of 24: {served:?}");
+    bench.sound();
+}
+
 pub(crate) fn a_tenant_has_no_more_open_runs_than_its_quota(database: &dyn Database) {
     let bench = Bench::new(database);
     let submit = |tenant: &str, key: Option<&str>| {
