@@ -20,9 +20,9 @@ STILLS = 10_001
 FILM = ["--generator", "dissolve", "--resolution", "96x64", "--segment-frames", "5", "--frame-overlap", "2"]
 
 
-def submit(program, folder, stills):
+def submit(program, folder, name, stills):
     """Seconds, and the peak of its memory in MiB."""
-    command = [program, "travel", *stills, *FILM, "--json"]
+    command = [program, "travel", *stills, *FILM, "--name", name, "--json"]
     begun = time.monotonic()
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -46,7 +46,9 @@ def main():
             # A file of its own by a byte behind the picture's end.
             pathlib.Path(files[-1]).write_bytes(photos[i % len(photos)].read_bytes() + bytes([i % 256, i // 256]))
         stills = [files[i % len(files)] for i in range(STILLS)]
-        short, long = zip(*((submit(program, folder, stills[:2]), submit(program, folder, stills)) for _ in range(args.rounds)))
+        rounds = [(submit(program, folder, f"short-{i}", stills[:2]), submit(program, folder, f"long-{i}", stills))
+                  for i in range(args.rounds)]
+        short, long = zip(*rounds)
     (short_s, short_mb), (long_s, long_mb) = ([statistics.median(column) for column in zip(*runs)] for runs in (short, long))
     print(f"10,000 segments submitted, of {args.different} different stills: {long_s:.2f} s and {long_mb:.0f} MiB; "
           f"one segment: {short_s:.2f} s and {short_mb:.0f} MiB; "

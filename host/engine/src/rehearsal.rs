@@ -7,22 +7,24 @@
 use crate::error::EngineError;
 use crate::guide_request::{Film, guide_request};
 use crate::planning::Planned;
+use rayon::prelude::*;
 use travel::crossfade::{Colour, Join, Request};
 use travel::orchestrate::Task;
-use travel::{MediumId, MediumInfo, MediumKind, Source};
+use travel::{MediumId, MediumInfo, MediumKind, Segment, Source};
 use travel_sandbox::{CallContext, Plugin};
 
 /// A mid-grey frame of even contrast.
 const NEUTRAL: Colour = Colour { mean: [0.5; 3], deviation: [0.1; 3] };
 
-/// Composes every guide of a planned film, and throws the plans away.
+/// Composes every guide of a planned film, several at a time, and throws the plans away.
 pub(crate) fn guides(
     plugin: &Plugin,
     planned: &Planned,
     film: &Film<'_>,
     context: &CallContext,
 ) -> Result<(), EngineError> {
-    for (_, segment) in planned.graph.segments() {
+    let first = planned.graph.segments().next().map(|(_, first)| first.place.total);
+    let rehearse = |segment: &Segment| {
         let previous = match segment.continues {
             Source::Nothing => None,
             Source::Continued => planned.request.continued.map(|c| (c.dims, c.frames)),
@@ -31,11 +33,14 @@ pub(crate) fn guides(
                 _ => None,
             },
         };
-        let first = planned.graph.segments().next().filter(|_| segment.returns);
-        let next = first.map(|(_, first)| (film.canvas, first.place.total, planned.request.wrap));
+        let next = first.filter(|_| segment.returns).map(|frames| (film.canvas, frames, planned.request.wrap));
         plugin.guide(&guide_request(segment, film, previous, next)?, context)?;
-    }
-    Ok(())
+        Ok(())
+    };
+    let segments: Vec<&Segment> = planned.graph.segments().map(|(_, segment)| segment).collect();
+    let rehearsed: Vec<Result<(), EngineError>> = segments.into_par_iter().map(rehearse).collect();
+    // Of several that fail the first is told.
+    rehearsed.into_iter().collect()
 }
 
 /// Composes the edit list of a planned film over joins without a difference, and throws it away.

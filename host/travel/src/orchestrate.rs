@@ -1,7 +1,7 @@
 //! The role `orchestrate`: one run → a graph of tasks.
 
 use crate::invalid::{InvalidPlan, check_extras};
-use crate::segment::{Leg, Segment, Source};
+use crate::segment::{Leg, Place, Segment, Source};
 use crate::{Dims, Extras, Grid, MediumId, MediumInfo, Rate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -206,7 +206,7 @@ impl Graph {
                     return bad(format!("{path}.returns"), reason.into());
                 }
             }
-            self.check_wrap(request, k, index)?;
+            self.check_wrap(request, place, index)?;
             if place.overlap == 0 && segment.continues != Source::Nothing {
                 return bad(format!("{path}.continues"), "an overlap of 0 repeats nothing; say `nothing`".into());
             }
@@ -228,23 +228,21 @@ impl Graph {
 
     /// Whether the frames of a film that goes round find room: beside the next join in the first segment, and beside at least
     /// one frame of its own in the last.
-    fn check_wrap(&self, request: &Request, k: usize, index: u32) -> Result<(), InvalidPlan> {
-        let segments: Vec<&Segment> = self.segments().map(|(_, segment)| segment).collect();
-        let Some(place) = segments.get(k).map(|segment| segment.place).filter(|_| request.wrap > 0) else {
-            return Ok(());
-        };
+    fn check_wrap(&self, request: &Request, here: Place, node: u32) -> Result<(), InvalidPlan> {
         let wrap = request.wrap;
-        let passing = match segments.get(k + 1) {
-            Some(next) if k == 0 => wrap.saturating_add(next.place.overlap),
-            Some(_) => 0,
-            None if k == 0 => wrap.saturating_mul(2),
-            None => wrap,
+        let is_last = here.index.saturating_add(1) == here.of;
+        let passing = match here.index {
+            _ if wrap == 0 => return Ok(()),
+            0 if is_last => wrap.saturating_mul(2),
+            0 => wrap.saturating_add(self.segments().nth(1).map_or(0, |(_, next)| next.place.overlap)),
+            _ if is_last => wrap,
+            _ => return Ok(()),
         };
-        if passing < place.new {
+        if passing < here.new {
             return Ok(());
         }
-        let reason = format!("{} frames, of which {passing} pass into others: one has to stay", place.new);
-        Err(InvalidPlan::new(format!("nodes[{index}].place.new"), reason))
+        let reason = format!("{} frames, of which {passing} pass into others: one has to stay", here.new);
+        Err(InvalidPlan::new(format!("nodes[{node}].place.new"), reason))
     }
 }
 
