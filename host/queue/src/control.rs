@@ -108,7 +108,7 @@ pub enum Reason {
         /// Tasks that run.
         running: u32,
     },
-    /// Every place of its pool is kept free for a large task that has waited long.
+    /// Every place of its pool is kept free for a task that is too large for the room there is.
     Kept {
         /// The pool.
         pool: String,
